@@ -1,0 +1,57 @@
+"""`python -m bench`: everything in one go, into bench/report.md."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from bench.bodies import prepare
+from bench.lines import efficiency, growth, model_bound, model_cost, peers, startup, video
+from bench.machine import describe, not_measured
+from bench.report import Section, write
+from bench.run import Run
+from bench.servers import REPOSITORY
+
+LINES: Final[dict[str, Callable[[Run], Section]]] = {
+    "efficiency": efficiency.measure,
+    "model-bound": model_bound.measure,
+    "peers": peers.measure,
+    "video": video.measure,
+    "model-cost": model_cost.measure,
+    "growth": growth.measure,
+    "startup": startup.measure,
+}
+
+
+def main() -> int:
+    """0 when the report is written, whether or not its aims are reached; 130 when interrupted."""
+    arguments = _parse()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers are stopped on the way out
+    run = Run(out=arguments.out, bodies=prepare(), quick=arguments.quick)
+    run.out.mkdir(parents=True, exist_ok=True)
+    try:
+        sections = [LINES[name](run) for name in arguments.only or LINES]
+    except KeyboardInterrupt:
+        print("interrupted; nothing is written", file=sys.stderr)
+        return 130
+    missing = [
+        f"{name}: left out by --only" for name in LINES if arguments.only and name not in arguments.only
+    ]
+    print(write(run.out, describe(run.quick), sections, [*missing, *not_measured()]))
+    return 0
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a few minutes: fewer rounds, fewer requests")
+    parser.add_argument("--only", nargs="+", choices=list(LINES), help="these parts instead of all")
+    parser.add_argument("--out", type=Path, default=REPOSITORY / "bench", help="folder of report.md [bench]")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

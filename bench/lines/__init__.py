@@ -1,0 +1,1 @@
+"""The parts of the report; each module measures one and gives a section."""

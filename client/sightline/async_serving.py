@@ -1,0 +1,100 @@
+"""`Serving`, to be awaited."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from types import TracebackType
+from typing import Final, TypeVar
+
+from sightline.contract import ModelCard, ModelRef
+from sightline.detections import Result
+from sightline.detector import Serving
+from sightline.errors import InputError
+from sightline.images import DEFAULT_MAX_PIXELS
+from sightline.inputs import ImageInput
+from sightline.options import DetectOptions
+from sightline.served_models import ServedModel
+from sightline.tf_serving import DEFAULT_TIMEOUT, ServingStub
+
+DEFAULT_THREADS: Final = 16  # calls under way at once; more wait their turn
+
+T = TypeVar("T")
+
+
+class AsyncServing:
+    """As `Serving`, to be awaited.
+
+    The calls run in threads rather than on gRPC's own asyncio: decoding and resizing would hold up the
+    loop, and both they and gRPC let other threads run meanwhile. So there is one line from bytes to
+    boxes, not two.
+
+    Args:
+        target, model, labels, max_pixels, timeout: as of `Serving`.
+        threads: calls under way at once.
+    """
+
+    def __init__(
+        self,
+        target: str | ServingStub,
+        *,
+        model: str | ModelRef,
+        labels: Mapping[int, str] | None = None,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
+        timeout: float = DEFAULT_TIMEOUT,
+        threads: int = DEFAULT_THREADS,
+    ) -> None:
+        self._serving = Serving(target, model=model, labels=labels, max_pixels=max_pixels, timeout=timeout)
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="sightline")
+
+    async def detect(
+        self,
+        image: ImageInput,
+        options: DetectOptions | None = None,
+        *,
+        model: ModelRef | None = None,
+        timeout: float | None = None,
+        request_id: str | None = None,
+    ) -> Result:
+        """As `Serving.detect`."""
+        call = partial(self._serving.detect, model=model, timeout=timeout, request_id=request_id)
+        return await self._run(partial(call, image, options))
+
+    async def detect_many(
+        self,
+        images: Sequence[ImageInput],
+        options: DetectOptions | None = None,
+        *,
+        model: ModelRef | None = None,
+        timeout: float | None = None,
+        request_id: str | None = None,
+    ) -> list[Result | InputError]:
+        """As `Serving.detect_many`."""
+        call = partial(self._serving.detect_many, model=model, timeout=timeout, request_id=request_id)
+        return await self._run(partial(call, images, options))
+
+    async def models(self) -> list[ServedModel]:
+        """As `Serving.models`."""
+        return await self._run(self._serving.models)
+
+    async def card(self, model: ModelRef | None = None) -> ModelCard | None:
+        """As `Serving.card`."""
+        return await self._run(partial(self._serving.card, model))
+
+    async def close(self) -> None:
+        """Close the connection, once the calls under way have ended."""
+        await asyncio.to_thread(self._threads.shutdown)
+        self._serving.close()
+
+    async def __aenter__(self) -> AsyncServing:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _run(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)

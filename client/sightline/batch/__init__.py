@@ -1,0 +1,1 @@
+"""Many pictures and videos: resumable, on one machine or on a Ray cluster."""

@@ -1,0 +1,104 @@
+"""Who does the tasks: threads here, or a Ray cluster. Either way no more than `workers` at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Any, Final, Protocol
+
+from sightline.batch.tasks import Outcome, Task
+from sightline.batch.work import Work
+from sightline.errors import InvalidOptionError
+
+LOST_NODE_RETRIES: Final = 5  # of a task whose machine went away under it
+
+
+class Engine(Protocol):
+    """Does tasks, in any order."""
+
+    def run(self, work: Work, tasks: Iterable[Task]) -> Iterator[list[Outcome]]:
+        """What comes of each task. A task is taken when there is room for it.
+
+        Raises:
+            SightlineError: the service refuses, or is away for too long.
+        """
+        ...
+
+
+class ThreadEngine:
+    """Threads of this process: decoding and waiting for the model let each other run."""
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+
+    def run(self, work: Work, tasks: Iterable[Task]) -> Iterator[list[Outcome]]:
+        """As `Engine.run`."""
+        stopping = threading.Event()
+        running: set[Future[list[Outcome]]] = set()
+        with ThreadPoolExecutor(self._workers) as threads:
+            try:
+                for task in tasks:
+                    running.add(threads.submit(work, task, stopping.is_set))
+                    if len(running) == self._workers:
+                        done, running = wait(running, return_when=FIRST_COMPLETED)
+                        yield from (future.result() for future in done)
+                while running:
+                    done, running = wait(running, return_when=FIRST_COMPLETED)
+                    yield from (future.result() for future in done)
+            finally:
+                stopping.set()
+
+
+class RayEngine:
+    """A Ray cluster; needs the extra `sightline[ray]`. A task of a lost node is done again on another.
+
+    Args:
+        workers: tasks at once over the whole cluster, so that the frames in flight are bounded there, too.
+        address: of a cluster to join, such as `auto` or `ray://head:10001`; None starts one here.
+    """
+
+    def __init__(self, workers: int, address: str | None = None) -> None:
+        self._workers, self._address = workers, address
+
+    def run(self, work: Work, tasks: Iterable[Task]) -> Iterator[list[Outcome]]:
+        """As `Engine.run`."""
+        ray = _ray()
+        begun = not ray.is_initialized()
+        if begun:
+            ray.init(address=self._address, log_to_driver=False, include_dashboard=False)
+        try:
+            do = ray.remote(max_retries=LOST_NODE_RETRIES)(_do)
+            shared = ray.put(work)  # sent to each machine once
+            running: list[Any] = []
+            for task in tasks:
+                running.append(do.remote(shared, task))
+                if len(running) == self._workers:
+                    done, running = ray.wait(running)
+                    yield from (_result(ray, item) for item in done)
+            while running:
+                done, running = ray.wait(running)
+                yield from (_result(ray, item) for item in done)
+        finally:
+            if begun:
+                ray.shutdown()
+
+
+def _do(work: Work, task: Task) -> list[Outcome]:
+    return work(task)
+
+
+def _result(ray: Any, item: Any) -> list[Outcome]:
+    try:
+        outcomes: list[Outcome] = ray.get(item)
+    except ray.exceptions.RayTaskError as fault:
+        raise fault.cause from None
+    return outcomes
+
+
+def _ray() -> Any:
+    try:
+        import ray
+    except ImportError:
+        raise InvalidOptionError("--engine ray needs a library: pip install 'sightline[ray]'") from None
+    return ray

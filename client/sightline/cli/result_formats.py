@@ -1,0 +1,114 @@
+"""How results of pictures leave the command: on standard output, or as a file per picture."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import orjson
+
+from sightline.detections import Result
+from sightline.errors import SightlineError
+from sightline.whole_file import whole_file
+
+
+def as_text(source: str, result: Result) -> str:
+    """A line per object: source, label, score, corners in pixels."""
+    lines = [
+        f"{source}\t{found.label}\t{found.score:.3f}\t"
+        f"{found.box.xmin:.0f} {found.box.ymin:.0f} {found.box.xmax:.0f} {found.box.ymax:.0f}\n"
+        for found in result.detections
+    ]
+    return "".join(lines) or f"{source}\tnothing found\n"
+
+
+def as_json(source: str, result: Result) -> str:
+    """One line: the fields of the HTTP API after the source."""
+    return orjson.dumps({"source": source, **result.to_dict()}).decode() + "\n"
+
+
+def as_voc(source: str, result: Result) -> str:
+    """A Pascal VOC annotation."""
+    path = Path(source)
+    return result.to_voc(path.name, folder=path.parent.name)
+
+
+def as_coco(source: str, result: Result) -> str:
+    """COCO results of this picture, a list in one line; `image_id` is the source."""
+    return orjson.dumps(result.to_coco(source)).decode() + "\n"
+
+
+# format -> (how, suffix of a file)
+_FORMATS: Final[dict[str, tuple[Callable[[str, Result], str], str]]] = {
+    "text": (as_text, ".txt"),
+    "json": (as_json, ".json"),
+    "coco": (as_coco, ".json"),
+    "voc": (as_voc, ".xml"),
+}
+FORMATS: Final = tuple(_FORMATS)
+
+
+class ResultWriter:
+    """Writes results in one format.
+
+    Args:
+        format_: one of FORMATS.
+        folder: gets a file per picture; None writes to standard output.
+    """
+
+    def __init__(self, format_: str, folder: Path | None) -> None:
+        self._format, self._suffix = _FORMATS[format_]
+        self._errors_too = format_ == "json"
+        self._coco: list[dict[str, Any]] | None = [] if format_ == "coco" and folder is None else None
+        self._names = None if folder is None else FolderNames(folder)
+
+    def write(self, source: str, result: Result) -> None:
+        """Write the result of one picture."""
+        if self._names is not None:
+            with whole_file(self._names.take(source, self._suffix)) as file:
+                file.write(self._format(source, result).encode())
+        elif self._coco is not None:
+            self._coco += result.to_coco(source)
+        else:
+            sys.stdout.write(self._format(source, result))
+            sys.stdout.flush()
+
+    def fail(self, source: str, fault: SightlineError) -> None:
+        """Name a picture that failed; a reader of JSON lines finds it among them, too."""
+        click.echo(f"{source}: {fault.detail}", err=True)
+        if self._errors_too and self._names is None:
+            sys.stdout.write(orjson.dumps({"source": source, "error": fault.problem()}).decode() + "\n")
+
+    def finish(self) -> None:
+        """Write what can only be written once all is known."""
+        if self._coco is not None:
+            sys.stdout.write(orjson.dumps(self._coco).decode() + "\n")
+
+
+class FolderNames:
+    """File names in a folder, one for each source; equal stems get a number."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._taken: set[str] = set()
+
+    def take(self, source: str, suffix: str) -> Path:
+        """The path for what comes of a source.
+
+        Raises:
+            click.UsageError: it would replace the source itself.
+        """
+        stem = Path(source).stem if source != "-" else "stdin"
+        name, number = stem + suffix, 1
+        while name in self._taken:
+            number += 1
+            name = f"{stem}-{number}{suffix}"
+        self._taken.add(name)
+        path = self._folder / name
+        if path.exists() and Path(source).exists() and path.samefile(source):
+            raise click.UsageError(f"{path} would be replaced by its own result; name another folder")
+        return path

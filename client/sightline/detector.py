@@ -1,0 +1,243 @@
+"""The straight line from bytes to boxes: decode -> resize -> predict -> postprocess."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.catalog import Catalog, KnownModel
+from sightline.contract import ModelCard, ModelRef
+from sightline.detections import TIMING_DIGITS, ImageSize, ModelVersion, Result
+from sightline.errors import InputError, ModelNotFoundError, ServingError, SightlineError, UnavailableError
+from sightline.families import RawDetections
+from sightline.geometry import Fit, Stretch
+from sightline.images import DEFAULT_MAX_PIXELS, Picture, decode
+from sightline.inputs import ImageInput, load
+from sightline.options import DetectOptions
+from sightline.postprocess import select
+from sightline.served_models import ServedModel
+from sightline.shown import Shown
+from sightline.tf_serving import DEFAULT_TIMEOUT, Prediction, ServingStub
+
+DEFAULT_BATCH: Final = 8  # pictures in one request, until the server names a smaller limit
+_BATCH_LIMIT: Final = re.compile(r"larger than maximum input batch size (\d+)")  # Serving's words
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A picture as the model takes it."""
+
+    pixels: NDArray[np.uint8]  # [H, W, 3] of the model, RGB
+    size: ImageSize  # of the full upright picture
+    decode_ms: float
+    resize_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What a model said to several pictures."""
+
+    model: KnownModel
+    ready: Sequence[_Ready | InputError]  # one per picture
+    found: Sequence[RawDetections]  # one per picture that was read
+    predict_ms: float
+
+
+class Serving:
+    """A detector behind TensorFlow Serving, asked directly by gRPC. Safe to share between threads.
+
+    Args:
+        target: `host:port` and the like, or a stub of your own.
+        model: the model asked where a call names none.
+        labels: class id -> label, for models that carry no card.
+        max_pixels: limit on width x height of a picture.
+        timeout: seconds for a request as a whole, where the call gives none.
+    """
+
+    def __init__(
+        self,
+        target: str | ServingStub,
+        *,
+        model: str | ModelRef,
+        labels: Mapping[int, str] | None = None,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
+        timeout: float = DEFAULT_TIMEOUT,
+    ) -> None:
+        self.stub = ServingStub(target, timeout=timeout) if isinstance(target, str) else target
+        self.model = ModelRef(model) if isinstance(model, str) else model
+        self.catalog = Catalog(self.stub, labels=labels)
+        self.max_pixels = max_pixels
+        self.timeout = timeout
+        self._batch = DEFAULT_BATCH
+
+    def detect(
+        self,
+        image: ImageInput,
+        options: DetectOptions | None = None,
+        *,
+        model: ModelRef | None = None,
+        timeout: float | None = None,
+        request_id: str | None = None,
+    ) -> Result:
+        """Find the objects in one picture; see `sightline.interface.Detector.detect`."""
+        (outcome,) = self.detect_many([image], options, model=model, timeout=timeout, request_id=request_id)
+        if isinstance(outcome, SightlineError):
+            raise outcome
+        return outcome
+
+    def detect_many(
+        self,
+        images: Sequence[ImageInput],
+        options: DetectOptions | None = None,
+        *,
+        model: ModelRef | None = None,
+        timeout: float | None = None,
+        request_id: str | None = None,
+    ) -> list[Result | InputError]:
+        """Find the objects in several pictures; see `sightline.interface.Detector.detect_many`."""
+        begun = time.perf_counter()
+        deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
+        answer = self._answer(model or self.model, [_loaded(image) for image in images], deadline)
+        known = answer.model
+        version = ModelVersion(known.name, known.version)
+        name, options = request_id or uuid.uuid4().hex, options or DetectOptions()
+        raws = iter(answer.found)
+        outcomes: list[Result | InputError] = []
+        for image, ready in zip(images, answer.ready, strict=True):
+            if isinstance(ready, InputError):
+                outcomes.append(ready)
+                continue
+            at = time.perf_counter()
+            kept = select(next(raws), ready.size, options, known.labels, known.thresholds)
+            timing = {
+                "decode": ready.decode_ms,
+                "resize": ready.resize_ms,
+                "predict": answer.predict_ms,
+                "postprocess": _ms_since(at),
+                "total": _ms_since(begun),
+            }
+            outcomes.append(Result(name, version, ready.size, kept, timing, Shown(image)))
+        return outcomes
+
+    def models(self) -> list[ServedModel]:
+        """The one model that is asked; TensorFlow Serving does not list what it has."""
+        return [ServedModel(self.model.name, True, self.stub.status(self.model))]
+
+    def card(self, model: ModelRef | None = None) -> ModelCard | None:
+        """What the model says of itself now; None where it carries no card."""
+        return self.catalog.refresh(model or self.model).card
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.stub.close()
+
+    def __enter__(self) -> Serving:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _answer(
+        self, ref: ModelRef, loaded: Sequence[bytes | NDArray[np.uint8] | InputError], deadline: float
+    ) -> _Answer:
+        """Make the pictures ready, ask the model, and say which version answered.
+
+        Versions may change between learning how to ask one and asking it, and between its answer and
+        learning its labels. If the new one wants another size or signature, or has gone again, the
+        pictures are sent once more, made ready for what is there then.
+        """
+        known = self.catalog.current(ref, timeout=_left(deadline))
+        for last in (False, False, True):
+            ready = [self._ready(item, known.family.resize) for item in loaded]
+            pixels = [item.pixels for item in ready if isinstance(item, _Ready)]
+            if not pixels:
+                return _Answer(known, ready, [], 0.0)
+            at = time.perf_counter()
+            try:
+                answered, found = self._ask(ref, known, pixels, deadline)
+                newer = known
+                if answered != known.version:
+                    newer = self.catalog.refresh(ref, version=answered, timeout=_left(deadline))
+                if newer.family == known.family:
+                    return _Answer(newer, ready, found, _ms_since(at))
+            except (ServingError, ModelNotFoundError) as fault:
+                newer = self.catalog.refresh(ref, timeout=_left(deadline))
+                if last or fault.retryable or (newer is known and not isinstance(fault, ModelNotFoundError)):
+                    raise
+            known = newer
+        raise UnavailableError(f"the versions of {ref} change faster than they can be asked")
+
+    def _ready(
+        self, loaded: bytes | NDArray[np.uint8] | InputError, resize: Stretch | Fit
+    ) -> _Ready | InputError:
+        """Decode and resize; of several pictures only the small ones are kept."""
+        if isinstance(loaded, InputError):
+            return loaded
+        begun = time.perf_counter()
+        try:
+            picture = self._picture(loaded, (resize.height, resize.width))
+        except InputError as fault:
+            return fault
+        decode_ms, at = _ms_since(begun), time.perf_counter()
+        pixels = resize.apply(picture.pixels)
+        return _Ready(pixels, ImageSize(picture.width, picture.height), decode_ms, _ms_since(at))
+
+    def _picture(self, loaded: bytes | NDArray[np.uint8], at_least: tuple[int, int]) -> Picture:
+        if isinstance(loaded, bytes):
+            return decode(loaded, at_least=at_least, max_pixels=self.max_pixels)
+        return Picture(loaded, width=loaded.shape[1], height=loaded.shape[0])
+
+    def _ask(
+        self, ref: ModelRef, known: KnownModel, pixels: Sequence[NDArray[np.uint8]], deadline: float
+    ) -> tuple[int, list[RawDetections]]:
+        """Send pictures of the model's size in batches that the server takes."""
+        family, found, version = known.family, [], known.version
+        at = 0
+        while at < len(pixels):
+            batch = pixels[at : at + min(self._batch, family.batch or self._batch)]
+            try:
+                answer = self._send(ref, known, family.inputs(batch), deadline)
+            except ServingError as fault:
+                limit = _BATCH_LIMIT.search(fault.detail)
+                if limit is None or int(limit[1]) >= len(batch):
+                    raise
+                self._batch = int(limit[1])
+                continue
+            found += family.read(answer.outputs, len(batch))
+            version = answer.version
+            at += len(batch)
+        return version, found
+
+    def _send(
+        self, ref: ModelRef, known: KnownModel, inputs: Mapping[str, NDArray[Any]], deadline: float
+    ) -> Prediction:
+        family = known.family
+        return self.stub.predict(
+            ref, inputs, signature=family.signature, outputs=family.outputs, timeout=_left(deadline)
+        )
+
+
+def _loaded(image: ImageInput) -> bytes | NDArray[np.uint8] | InputError:
+    try:
+        return load(image)
+    except InputError as fault:
+        return fault
+
+
+def _left(deadline: float) -> float:
+    """Seconds until a deadline on the monotonic clock; never negative, which gRPC would take for none."""
+    return max(deadline - time.monotonic(), 0.001)
+
+
+def _ms_since(at: float) -> float:
+    return round((time.perf_counter() - at) * 1000, TIMING_DIGITS)

@@ -1,0 +1,68 @@
+"""The one resize rule, and its inverse on boxes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Stretches a picture to the model's input size, bilinear, without keeping the aspect ratio.
+
+    The rule of the Object Detection API's `fixed_shape_resizer`. Training, gateway, client and the
+    in-graph path all follow it. A stretch leaves normalised boxes as they are, so the inverse on
+    boxes is a multiplication by the size of the picture.
+    """
+
+    height: int  # pixels
+    width: int  # pixels
+
+    def apply(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Resize uint8 [h, w, 3] to uint8 [height, width, 3]."""
+        if pixels.shape[0] == self.height and pixels.shape[1] == self.width:
+            return pixels
+        resized = cv2.resize(pixels, (self.width, self.height), interpolation=cv2.INTER_LINEAR)
+        return np.asarray(resized, np.uint8)
+
+    @staticmethod
+    def to_pixels(boxes: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+        """Boxes float32 [N, 4], ymin xmin ymax xmax, 0 to 1, in pixels of a height x width picture."""
+        return np.multiply(boxes, np.array([height, width, height, width], np.float32), dtype=np.float32)
+
+    @staticmethod
+    def to_normalized(boxes: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+        """The inverse of `to_pixels`."""
+        return np.divide(boxes, np.array([height, width, height, width], np.float32), dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Shrinks a picture until its longer side is at most `side`, keeping its shape; never enlarges.
+
+    For models that take any size and resize by themselves: it only spares the wire. Normalised boxes
+    stay as they are, as with Stretch.
+    """
+
+    side: int  # pixels
+
+    @property
+    def height(self) -> int:
+        """Pixels that a decoder need not go below."""
+        return self.side
+
+    @property
+    def width(self) -> int:
+        """Pixels that a decoder need not go below."""
+        return self.side
+
+    def apply(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Resize uint8 [h, w, 3] so that neither side is above `side`."""
+        height, width = pixels.shape[:2]
+        scale = self.side / max(height, width)
+        if scale >= 1:
+            return pixels
+        return Stretch(max(1, round(height * scale)), max(1, round(width * scale))).apply(pixels)

@@ -1,0 +1,98 @@
+"""Encoded bytes -> upright RGB pixels, with the limits checked before any pixel is decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import NoImageError, TooManyPixelsError, TruncatedImageError
+from sightline.image_header import ImageHeader, read_header
+
+DEFAULT_MAX_PIXELS: Final = 50_000_000  # 150 MB decoded; a 48-megapixel phone picture passes
+
+# Decoding a JPEG to a fraction of its size skips most of the inverse transform.
+_REDUCED: Final = (
+    (8, cv2.IMREAD_REDUCED_COLOR_8),
+    (4, cv2.IMREAD_REDUCED_COLOR_4),
+    (2, cv2.IMREAD_REDUCED_COLOR_2),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A decoded picture."""
+
+    pixels: NDArray[np.uint8]  # [h, w, 3] RGB, upright; may be reduced
+    width: int  # pixels of the full upright picture
+    height: int  # pixels of the full upright picture
+
+
+def decode(
+    data: bytes, *, at_least: tuple[int, int] | None = None, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> Picture:
+    """Decode JPEG, PNG, WebP, BMP or the first frame of a GIF.
+
+    EXIF orientation is applied; grey, palette, alpha, 16-bit and CMYK pictures become 8-bit RGB.
+
+    Args:
+        data: the encoded image.
+        at_least: (height, width) that the caller will resize to; a JPEG is then decoded at the
+            smallest of 1/8, 1/4, 1/2, 1/1 that is not below it.
+        max_pixels: limit on width x height, told from the header.
+
+    Raises:
+        NoImageError: there are no bytes.
+        NotAnImageError, TruncatedImageError: as `read_header`, or the pixels do not decode.
+        TooManyPixelsError: the header announces more than `max_pixels`.
+    """
+    if not data:
+        raise NoImageError("the image is empty (0 bytes)")
+    header = read_header(data)
+    if header.width * header.height > max_pixels:
+        raise TooManyPixelsError(
+            f"the {header.format} is {header.width} x {header.height} pixels; the limit is {max_pixels}"
+        )
+    flag = _reduction(header, at_least) if at_least and header.format == "JPEG" else cv2.IMREAD_COLOR
+    try:
+        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
+    except cv2.error:
+        bgr = None
+    if bgr is None:
+        raise TruncatedImageError(f"the {header.format} header is sound but its pixels do not decode")
+    pixels = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr), np.uint8)
+    if header.format == "JPEG":
+        width, height = header.upright_size
+    else:  # decoded in full, so the pixels themselves say it, whatever metadata turned them
+        height, width = pixels.shape[:2]
+    return Picture(pixels, width, height)
+
+
+def _reduction(header: ImageHeader, at_least: tuple[int, int]) -> int:
+    """The decoder's flag for the strongest reduction that leaves at least (height, width)."""
+    width, height = header.upright_size
+    for factor, flag in _REDUCED:
+        if height >= factor * at_least[0] and width >= factor * at_least[1]:
+            return flag
+    return cv2.IMREAD_COLOR
+
+
+def encode_jpeg(pixels: NDArray[np.uint8], *, quality: int = 90) -> bytes:
+    """Encode RGB uint8 [h, w, 3] as JPEG; quality 1 to 100."""
+    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    ok, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not ok:
+        raise ValueError(f"OpenCV cannot encode an array of shape {pixels.shape}")
+    return data.tobytes()
+
+
+def encode_png(pixels: NDArray[np.uint8]) -> bytes:
+    """Encode RGB uint8 [h, w, 3] as PNG: nothing is lost, at about eight times the bytes of a JPEG."""
+    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    ok, data = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    if not ok:
+        raise ValueError(f"OpenCV cannot encode an array of shape {pixels.shape}")
+    return data.tobytes()

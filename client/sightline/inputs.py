@@ -1,0 +1,84 @@
+"""The pictures a caller may hand over: a path, bytes, an array, a PIL image or an open file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias, Union
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import NoImageError, NotAnImageError
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+# A `str` is a path. An array is RGB uint8 [h, w, 3], or grey uint8 [h, w], upright.
+ImageInput: TypeAlias = Union[
+    str, "os.PathLike[str]", bytes, bytearray, memoryview, NDArray[np.uint8], BinaryIO, "PIL.Image.Image"
+]
+
+
+# Files with these suffixes are pictures where a folder is searched; what they hold decides in the end.
+PICTURE_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif"})
+
+
+def load(image: ImageInput) -> bytes | NDArray[np.uint8]:
+    """Encoded bytes as they are, or upright RGB pixels uint8 [h, w, 3], whichever the input holds.
+
+    Raises:
+        NoImageError: there is no readable file at the path, or the array is empty.
+        NotAnImageError: the array is of another shape or dtype, or the object of another kind.
+    """
+    if isinstance(image, bytes):
+        return image
+    if isinstance(image, bytearray | memoryview):
+        return bytes(image)
+    if isinstance(image, str | os.PathLike):
+        return read_file(Path(image))
+    if isinstance(image, np.ndarray):
+        return _checked(image)
+    if hasattr(image, "read"):
+        return bytes(image.read())
+    if hasattr(image, "getexif"):  # PIL.Image.Image, told without importing PIL
+        return _from_pil(image)
+    raise NotAnImageError(
+        f"a {type(image).__name__} is no picture; give a path, bytes, an array, a PIL image or an open file"
+    )
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a picture's file.
+
+    Raises:
+        NoImageError: there is no readable file.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise NoImageError(f"there is no file {path}") from None
+    except IsADirectoryError:
+        raise NoImageError(f"{path} is a folder; name the pictures in it") from None
+    except OSError as fault:
+        raise NoImageError(f"{path} cannot be read: {fault.strerror}") from None
+
+
+def _checked(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    if pixels.dtype != np.uint8:
+        raise NotAnImageError(f"an array of {pixels.dtype} is no picture; wanted is uint8, 0 to 255, RGB")
+    if pixels.ndim == 2:
+        pixels = np.repeat(pixels[:, :, np.newaxis], 3, axis=2)
+    if pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise NotAnImageError(
+            f"an array of shape {pixels.shape} is no picture; wanted is [h, w, 3] or [h, w]"
+        )
+    if pixels.size == 0:
+        raise NoImageError(f"the array is empty: {pixels.shape}")
+    return pixels
+
+
+def _from_pil(image: PIL.Image.Image) -> NDArray[np.uint8]:
+    from PIL import ImageOps
+
+    return np.asarray(ImageOps.exif_transpose(image).convert("RGB"), np.uint8)

@@ -1,0 +1,30 @@
+"""What a caller may ask of a detection, checked once for every way in."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sightline.contract import DEFAULT_MAX_DETECTIONS
+from sightline.errors import InvalidOptionError
+
+
+@dataclass(frozen=True, slots=True)
+class DetectOptions:
+    """Which of the model's boxes to keep.
+
+    Raises:
+        InvalidOptionError: a value is out of range.
+    """
+
+    threshold: float | None = None  # score; None takes the card's, per class
+    max_detections: int = DEFAULT_MAX_DETECTIONS  # per picture, best scores first
+    classes: Collection[str] | None = None  # labels to keep; None keeps all
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None and not 0 <= self.threshold <= 1:
+            raise InvalidOptionError(f"threshold is {self.threshold}; it goes from 0 to 1")
+        if self.max_detections < 1:
+            raise InvalidOptionError(f"max_detections is {self.max_detections}; it is at least 1")
+        if self.classes is not None:
+            object.__setattr__(self, "classes", frozenset(self.classes))

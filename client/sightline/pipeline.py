@@ -1,0 +1,74 @@
+"""Several frames in flight, their order kept, memory bounded."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from typing import Final, TypeVar
+
+from sightline.contract import ModelRef
+from sightline.frame_result import FrameResult
+from sightline.interface import Detector
+from sightline.options import DetectOptions
+from sightline.video import Frame
+
+DEFAULT_IN_FLIGHT: Final = 4  # frames; enough to keep a model busy while the next ones are decoded
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+def in_order(work: Callable[[A], B], items: Iterable[A], in_flight: int) -> Iterator[B]:
+    """`map`, with up to `in_flight` items worked on at once, each in a thread.
+
+    An item is taken from `items` only when there is room for it, and results wait to be taken, so that
+    no more than `in_flight` items or results are held. The pace is that of the slowest of the three:
+    who makes the items, the work, who takes the results. An error comes out in its item's place.
+    """
+    with ThreadPoolExecutor(in_flight) as threads:
+        waiting: deque[Future[B]] = deque()
+        try:
+            for item in items:
+                waiting.append(threads.submit(work, item))
+                if len(waiting) == in_flight:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def detect_frames(
+    detector: Detector,
+    frames: Iterable[Frame],
+    options: DetectOptions | None = None,
+    *,
+    model: ModelRef | None = None,
+    timeout: float | None = None,
+    request_id: str | None = None,
+    in_flight: int = DEFAULT_IN_FLIGHT,
+) -> Iterator[FrameResult]:
+    """Find the objects in frames, such as `Video.frames` gives.
+
+    Args:
+        detector: a `Gateway`, a `Serving` or one of your own.
+        frames: taken as there is room for them.
+        options: which boxes to keep.
+        model: instead of the detector's own.
+        timeout: seconds for each frame.
+        request_id: the `id` of every result; None makes one up for each.
+        in_flight: frames that are worked on at once, which are also all that are held in memory.
+
+    Raises:
+        SightlineError: after the results of the frames before it.
+    """
+
+    def detect(frame: Frame) -> FrameResult:
+        found = detector.detect(frame.pixels, options, model=model, timeout=timeout, request_id=request_id)
+        # A result remembers its picture for notebooks; kept for every frame of a video, that is memory.
+        return FrameResult(frame.index, frame.time, replace(found, _shown=None))
+
+    return in_order(detect, frames, in_flight)

@@ -1,0 +1,102 @@
+"""numpy arrays <-> TensorProto."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import ServingError
+from sightline.wire import serving_pb2 as wire
+
+# TensorFlow's number -> numpy's dtype and the typed field that may carry it (tensor.proto)
+_KINDS: Final[dict[wire.DataType, tuple[np.dtype[Any], str]]] = {
+    wire.DT_FLOAT: (np.dtype(np.float32), "float_val"),
+    wire.DT_DOUBLE: (np.dtype(np.float64), "double_val"),
+    wire.DT_INT32: (np.dtype(np.int32), "int_val"),
+    wire.DT_UINT8: (np.dtype(np.uint8), "int_val"),
+    wire.DT_INT16: (np.dtype(np.int16), "int_val"),
+    wire.DT_INT8: (np.dtype(np.int8), "int_val"),
+    wire.DT_UINT16: (np.dtype(np.uint16), "int_val"),
+    wire.DT_INT64: (np.dtype(np.int64), "int64_val"),
+    wire.DT_BOOL: (np.dtype(np.bool_), "bool_val"),
+    wire.DT_HALF: (np.dtype(np.float16), "half_val"),
+    wire.DT_UINT32: (np.dtype(np.uint32), "uint32_val"),
+    wire.DT_UINT64: (np.dtype(np.uint64), "uint64_val"),
+}
+_NUMBERS: Final = {dtype: number for number, (dtype, _) in _KINDS.items()}
+
+
+def dtype_name(number: wire.DataType) -> str:
+    """TensorFlow's number of a dtype as a name, such as `uint8` or `string`."""
+    if number == wire.DT_STRING:
+        return "string"
+    kind = _KINDS.get(number)
+    return kind[0].name if kind else f"dtype {number}"
+
+
+def to_proto(array: NDArray[Any]) -> wire.TensorProto:
+    """Make a message of an array; numbers as `tensor_content`, an array of `object` or bytes as strings."""
+    shape = wire.TensorShapeProto(dim=[wire.TensorShapeProto.Dim(size=size) for size in array.shape])
+    if array.dtype.kind in "OS":
+        return wire.TensorProto(dtype=wire.DT_STRING, tensor_shape=shape, string_val=array.ravel().tolist())
+    return wire.TensorProto(
+        dtype=dtype_number(array.dtype), tensor_shape=shape, tensor_content=array.tobytes()
+    )
+
+
+def dtype_number(dtype: np.dtype[Any]) -> wire.DataType:
+    """TensorFlow's number of a dtype of numbers.
+
+    Raises:
+        TypeError: TensorFlow has none.
+    """
+    number = _NUMBERS.get(dtype)
+    if number is None:
+        raise TypeError(f"no tensor holds numpy's {dtype}")
+    return number
+
+
+def to_array(proto: wire.TensorProto) -> NDArray[Any]:
+    """Make an array of a message, whether it carries `tensor_content` or the typed field.
+
+    A typed field that is shorter than the shape repeats its last value, as TensorFlow reads it. The
+    array may be read-only.
+
+    Raises:
+        ServingError: a dtype that we do not read, or too few bytes for the shape.
+    """
+    shape = tuple(dim.size for dim in proto.tensor_shape.dim)
+    if proto.dtype == wire.DT_STRING:
+        strings = np.empty(len(proto.string_val), object)
+        strings[:] = proto.string_val
+        return _filled(strings, shape)
+    if proto.dtype not in _KINDS:
+        raise ServingError(f"the answer holds a tensor of {dtype_name(proto.dtype)}, which is not read here")
+    dtype, field = _KINDS[proto.dtype]
+    if proto.tensor_content:
+        wanted = prod(shape) * dtype.itemsize
+        if len(proto.tensor_content) != wanted:
+            raise ServingError(
+                f"a {dtype.name} tensor of {shape} wants {wanted} bytes, not {len(proto.tensor_content)}"
+            )
+        return np.frombuffer(proto.tensor_content, dtype).reshape(shape)
+    values = getattr(proto, field)
+    if proto.dtype == wire.DT_HALF:  # carried as the bits of each number
+        return _filled(np.array(values, np.uint16).view(np.float16), shape)
+    return _filled(np.array(values, dtype), shape)
+
+
+def _filled(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Values in their shape; too few repeat the last one, none at all are zeros (empty strings)."""
+    wanted = prod(shape)
+    if len(values) == wanted:
+        return values.reshape(shape)
+    if len(values) > wanted:
+        return values[:wanted].reshape(shape)
+    last = values[-1] if len(values) else (b"" if values.dtype == object else values.dtype.type(0))
+    padded = np.full(wanted, last, values.dtype)
+    padded[: len(values)] = values
+    return padded.reshape(shape)

@@ -1,0 +1,210 @@
+"""Videos -> frames: from a file, bytes or an open file, one at a time."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, BinaryIO, Final, TypeAlias, Union
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import InvalidOptionError, NotAVideoError, TooManyPixelsError
+from sightline.images import DEFAULT_MAX_PIXELS
+
+FALLBACK_FPS: Final = 25.0  # frames per second, where the container does not say
+
+VideoInput: TypeAlias = Union[str, "os.PathLike[str]", bytes, BinaryIO]
+
+# Decoding starts this long before what is wanted: a file without an index (MPEG-TS) may be entered
+# between key frames, and its pictures are damaged until the next one. Ten seconds hold 250 frames,
+# the longest distance between key frames of the usual encoders.
+_SEEK_MARGIN: Final = 10.0  # seconds
+_SEEK_WORTH: Final = 20.0  # seconds; up to here decoding from the begin is as quick as a seek
+_SAME_TIME: Final = 1e-6  # seconds; time stamps that differ by less are one
+_TIME_DIGITS: Final = 6  # microseconds
+
+
+@dataclass(frozen=True, slots=True)
+class FrameOptions:
+    """Which frames of a video to look at; by default all.
+
+    Raises:
+        InvalidOptionError: a value is out of range, or two contradict each other.
+    """
+
+    fps: float | None = None  # frames per second of video: the first of each 1/fps seconds
+    every: int | None = None  # the first of every so many frames; not with fps
+    start: float = 0.0  # seconds; frames before it are passed over
+    end: float | None = None  # seconds; frames at it or after it are not reached
+
+    def __post_init__(self) -> None:
+        if self.fps is not None and not 0 < self.fps < math.inf:
+            raise InvalidOptionError(f"fps is {self.fps}; it is more than 0")
+        if self.every is not None and self.every < 1:
+            raise InvalidOptionError(f"every is {self.every}; it is at least 1")
+        if self.fps is not None and self.every is not None:
+            raise InvalidOptionError("give fps or every, not both")
+        if not 0 <= self.start < math.inf:
+            raise InvalidOptionError(f"start is {self.start}; it is 0 seconds or more")
+        if self.end is not None and not self.end > self.start:
+            raise InvalidOptionError(f"end is {self.end}; it is after start, {self.start}")
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One decoded frame."""
+
+    index: int  # counted from 0 at the first frame at or after FrameOptions.start
+    time: float  # seconds from the begin of the video
+    pixels: NDArray[np.uint8]  # [h, w, 3] RGB, upright
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """What the container says of a video."""
+
+    width: int  # pixels, upright
+    height: int  # pixels, upright
+    fps: float  # frames per second, the average where it varies; 0 where unknown
+    duration: float | None  # seconds, an estimate; None where unknown
+
+
+class Video:
+    """An open video. Not safe to share between threads.
+
+    Args:
+        source: a path, the bytes of a file, or an open file. OpenCV's FFmpeg reads it.
+        max_pixels: limit on width x height of a frame.
+
+    Raises:
+        NotAVideoError: there is no such file, or no video in it.
+        TooManyPixelsError: its frames have more than `max_pixels`.
+    """
+
+    def __init__(self, source: VideoInput, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
+        # OpenCV can read from a Python object, and crashed while its decoding threads did so.
+        self._spooled = None if isinstance(source, str | os.PathLike) else _spooled(source)
+        self._path = Path(self._spooled.name if self._spooled else source)  # type: ignore[arg-type]
+        self._name = "what was sent" if self._spooled else str(source)
+        self._capture = self._open()
+        self.passed = 0  # frames that the last run of `frames` went through, asked for or not
+        self.info = self._read_info()
+        if self.info.width * self.info.height > max_pixels:
+            self.close()
+            raise TooManyPixelsError(
+                f"the video is {self.info.width} x {self.info.height} pixels; the limit is {max_pixels}"
+            )
+
+    def frames(self, options: FrameOptions | None = None) -> Iterator[Frame]:
+        """Decode the frames that are asked for, in the order of time; each call begins anew.
+
+        Frames that are not asked for are not converted to pixels, which is most of their cost. The
+        frames of [a, b) and of [b, c) together are those of [a, c), so a video can be cut into parts;
+        with `fps`, where the cuts fall on multiples of 1/fps.
+        """
+        options = options or FrameOptions()
+        slot = -1
+        self.passed = 0
+        for index, time in enumerate(self._times(options)):
+            self.passed = index + 1
+            if options.fps is not None:
+                now = math.floor((time + _SAME_TIME) * options.fps)
+                wanted, slot = now > slot, now
+            else:
+                wanted = index % (options.every or 1) == 0
+            if wanted and (pixels := self._pixels()) is not None:
+                yield Frame(index, round(time, _TIME_DIGITS), pixels)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._capture.release()
+        if self._spooled is not None:
+            self._spooled.close()
+
+    def __enter__(self) -> Video:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _open(self) -> cv2.VideoCapture:
+        if not self._path.is_file():
+            raise NotAVideoError(f"there is no file {self._name}")
+        # An absolute path cannot be taken for one of FFmpeg's protocols ("concat:...").
+        capture = cv2.VideoCapture(str(self._path.absolute()), cv2.CAP_FFMPEG)
+        if not capture.isOpened():
+            raise NotAVideoError(f"{self._name} holds no video that FFmpeg reads, or only its begin")
+        return capture
+
+    def _read_info(self) -> VideoInfo:
+        fps = self._capture.get(cv2.CAP_PROP_FPS)
+        count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        width, height = (
+            int(self._capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
+        )
+        if width < 1 or height < 1:
+            self.close()
+            raise NotAVideoError(f"{self._name} holds sound but no pictures")
+        fps = fps if 0 < fps < math.inf else 0.0
+        return VideoInfo(width, height, fps, count / fps if fps and count > 0 else None)
+
+    def _times(self, options: FrameOptions) -> Iterator[float]:
+        """Step through the frames from start to end; each one's time, before its pixels are made."""
+        for time in self._from(options.start):
+            if options.end is not None and time + _SAME_TIME >= options.end:
+                return
+            yield time
+
+    def _from(self, start: float) -> Iterator[float]:
+        """The times of the frames at or after `start`.
+
+        A seek may land late where the container's index is poor. Time stamps say so, and then it is
+        tried from further back, at last from the begin.
+        """
+        margin = _SEEK_MARGIN
+        while True:
+            self._capture.release()
+            self._capture = self._open()
+            back = start - margin if start > _SEEK_WORTH else 0.0
+            if back > 0:
+                self._capture.set(cv2.CAP_PROP_POS_MSEC, back * 1000)
+            begun = self._next()
+            if begun is None and back <= 0:
+                return
+            if begun is not None and (back <= 0 or begun + _SAME_TIME < start):
+                break
+            margin *= 4
+        time: float | None = begun
+        while time is not None:
+            if time + _SAME_TIME >= start:
+                yield time
+            time = self._next()
+
+    def _next(self) -> float | None:
+        """Decode the next frame; its time in seconds, or None at the end."""
+        return self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 if self._capture.grab() else None
+
+    def _pixels(self) -> NDArray[np.uint8] | None:
+        ok, bgr = self._capture.retrieve()
+        return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr), np.uint8) if ok else None
+
+
+def _spooled(source: bytes | BinaryIO) -> IO[bytes]:
+    """The video in a file of its own, which goes when it is closed."""
+    file = tempfile.NamedTemporaryFile(prefix="sightline-", suffix=".video")  # noqa: SIM115  # outlives this
+    if isinstance(source, bytes):
+        file.write(source)
+    else:
+        shutil.copyfileobj(source, file)
+    file.flush()
+    return file

@@ -1,0 +1,37 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Final
+
+PART_SUFFIX: Final = ".part"  # of what is being written; a leftover of a killed run may be deleted
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file beside `path` for writing; it takes that name once the block ends without an error.
+
+    Who reads `path` sees the old content or the new, never half of it, even if the power fails.
+
+    Raises:
+        OSError: the folder is missing or not writable, or the disk is full; `path` is then as it was.
+    """
+    part = part_of(path)
+    try:
+        with part.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def part_of(path: Path) -> Path:
+    """Where `path` is written before it gets its name; of this process alone, in the same folder."""
+    return path.with_name(f".{path.name}.{os.getpid()}{PART_SUFFIX}")

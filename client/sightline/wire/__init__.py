@@ -1,0 +1,1 @@
+"""TensorFlow Serving's messages under our own names; see serving.proto."""

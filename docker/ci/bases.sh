@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Stand-ins for the base images, on a machine that reaches no image registry, under the very names that the
+# Dockerfiles ask for, so that these are built unchanged. The Python base is Debian's own Python. The TensorFlow
+# bases are that Python base too: they test a Dockerfile's steps, never TensorFlow Serving or a GPU.
+set -euo pipefail
+
+WORK=${1:?usage: bases.sh FOLDER}
+HERE=$(cd "$(dirname "$0")/.." && pwd)
+export CONTAINERS_CONF=$WORK/containers.conf
+
+mapfile -t names < <(sed -nE 's/^FROM +([^ ]+:[^ ]+).*/\1/p' "$HERE"/*/Dockerfile | sort -u)
+missing=()
+for name in "${names[@]}"; do
+  podman image exists "docker.io/$(expanded=$name; [[ $name == */* ]] || expanded=library/$name; echo "$expanded")" ||
+    missing+=("$name")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if ! podman image exists localhost/stand-in:base; then
+  mapfile -t sources < <(find /etc/apt/sources.list /etc/apt/sources.list.d -type f 2>/dev/null)
+  mmdebstrap --variant=minbase --mode=root --quiet --include=python3,python3-pip,python3-venv,ca-certificates \
+    --dpkgopt=force-unsafe-io --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+    --dpkgopt='path-exclude=/usr/share/locale/*' bookworm "$WORK/base.tar" "${sources[@]}"
+  # As in python:slim: `python` is there, and pip installs without asking twice.
+  podman import --quiet "$WORK/base.tar" localhost/stand-in:bare >/dev/null
+  rm "$WORK/base.tar"
+  podman build --quiet --format docker --tag localhost/stand-in:base - >/dev/null <<'FILE'
+FROM localhost/stand-in:bare
+RUN rm -f /usr/lib/python3*/EXTERNALLY-MANAGED && ln -s python3 /usr/bin/python && rm -rf /var/lib/apt/lists/*
+FILE
+fi
+for name in "${missing[@]}"; do
+  [[ $name == */* ]] || name=library/$name
+  podman tag localhost/stand-in:base "docker.io/$name"
+done

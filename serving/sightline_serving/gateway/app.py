@@ -1,0 +1,71 @@
+"""The gateway as a WSGI application, built from its parts."""
+
+from __future__ import annotations
+
+import cv2
+from flask import Flask
+
+from sightline.detector import Serving
+from sightline_serving.gateway import observe, problems, security
+from sightline_serving.gateway.fetching import Fetcher
+from sightline_serving.gateway.gate import Gate
+from sightline_serving.gateway.metrics import Metrics
+from sightline_serving.gateway.parts import Parts
+from sightline_serving.gateway.requests import Limits
+from sightline_serving.gateway.routes import detect, documentation, dropin, health, models, page, video
+from sightline_serving.gateway.serving_connection import connect
+from sightline_serving.gateway.settings import Settings
+from sightline_serving.gateway.shadow import Rollout, Shadow
+
+
+def create_app(settings: Settings, detector: Serving | None = None) -> Flask:
+    """Build the application; call it in the worker, because gRPC channels do not survive a fork.
+
+    Args:
+        settings: of this gateway.
+        detector: what finds the objects; None connects to `settings.serving`.
+    """
+    cv2.setNumThreads(1)  # requests are the parallelism; OpenCV's own threads would only contend
+    cv2.utils.logging.setLogLevel(
+        cv2.utils.logging.LOG_LEVEL_SILENT
+    )  # a broken picture is the caller's news, not the log's
+    app = Flask(__name__, static_folder=None)
+    if settings.tracing:  # before a channel is made, so that it is traced too
+        from sightline_serving.gateway import tracing
+
+        tracing.install(app)
+    parts = assemble(settings, detector)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body
+    app.config["MAX_FORM_MEMORY_SIZE"] = None  # the body's limit is the limit
+    app.url_map.strict_slashes = app.url_map.merge_slashes = False  # an address is right or not: no redirects
+    problems.install(app)
+    observe.install(app, parts.metrics)
+    security.install(app, settings)
+    for routes in (detect, video, models, dropin, health, documentation, page):
+        app.register_blueprint(routes.blueprint(parts))
+    return app
+
+
+def assemble(settings: Settings, detector: Serving | None) -> Parts:
+    """The parts that the routes share."""
+    metrics = Metrics()
+    detector = detector or connect(settings)
+    shadow = None
+    if settings.shadow_label is not None:
+        shadow = Shadow(
+            detector,
+            metrics.shadow,
+            label=settings.shadow_label,
+            share=settings.shadow_share,
+            timeout=settings.timeout,
+        )
+    return Parts(
+        settings=settings,
+        detector=detector,
+        metrics=metrics,
+        gate=Gate(settings.max_in_flight, settings.threads, metrics.in_flight),
+        limits=Limits(settings.max_images, settings.max_detections),
+        fetcher=Fetcher(settings.url_hosts, settings.max_body),
+        rollout=Rollout(settings.label, settings.canary_label, settings.canary_share),
+        shadow=shadow,
+    )

@@ -1,0 +1,37 @@
+"""The page at `/`: shows what the service sees. Three files, no build step, no other hosts."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import Final
+
+from flask import Blueprint, Response
+
+from sightline_serving.gateway.parts import Parts
+
+# Pictures and videos that the user chose live in the browser as blob: addresses; nothing else is loaded.
+POLICY: Final = (
+    "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_FILES: Final = {
+    "/": ("index.html", "text/html; charset=utf-8"),
+    "/page/sightline.js": ("sightline.js", "text/javascript; charset=utf-8"),
+    "/page/drawing.js": ("drawing.js", "text/javascript; charset=utf-8"),
+    "/page/sightline.css": ("sightline.css", "text/css; charset=utf-8"),
+}
+
+
+def blueprint(parts: Parts) -> Blueprint:
+    """`GET /` and its files."""
+    routes = Blueprint("page", __name__)
+    folder = resources.files("sightline_serving.gateway").joinpath("page")
+    for address, (name, kind) in _FILES.items():
+        content = folder.joinpath(name).read_bytes()
+
+        def file(content: bytes = content, kind: str = kind) -> Response:
+            headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache"}
+            return Response(content, content_type=kind, headers=headers)
+
+        routes.add_url_rule(address, name.replace(".", "_"), file)
+    return routes

@@ -1,0 +1,143 @@
+"""A video in, a line of JSON for each frame out, as it is found."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import orjson
+from flask import Blueprint, Response, g, request
+
+from sightline.contract import ModelRef
+from sightline.errors import OverloadedError, SightlineError
+from sightline.frame_result import FrameResult, Tally
+from sightline.options import DetectOptions
+from sightline.pipeline import in_order
+from sightline.video import Frame
+from sightline_serving.gateway import problems
+from sightline_serving.gateway.parts import Parts
+from sightline_serving.gateway.routes import addresses
+from sightline_serving.gateway.video_frames import DecodedVideo
+from sightline_serving.gateway.video_requests import read_video
+
+NDJSON_TYPE: Final = "application/x-ndjson"
+BATCH: Final = 4  # frames in one request to Serving
+BATCHES_IN_FLIGHT: Final = 2  # one is predicted while the next is decoded
+log = logging.getLogger(__name__)
+
+
+def blueprint(parts: Parts) -> Blueprint:
+    """`POST …:detectVideo`."""
+    routes = Blueprint("video", __name__)
+    rooms = threading.BoundedSemaphore(parts.settings.max_videos)
+
+    def detect_video(
+        model: str | None = None, version: int | None = None, label: str | None = None
+    ) -> Response:
+        ref = parts.ref(model, version, label)
+        if not rooms.acquire(blocking=False):
+            raise OverloadedError(
+                f"{parts.settings.max_videos} videos are worked on in this worker; try again"
+            )
+        with ExitStack() as stack:  # all is undone if anything fails before the answer begins
+            stack.callback(rooms.release)
+            stack.enter_context(parts.gate.admitted())
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sightline-video-")))
+            options, frame_options = read_video(request, folder / "video", parts.settings)
+            parts.detector.catalog.current(ref)  # an unknown model is told before a decoder starts
+            video = stack.enter_context(DecodedVideo(folder / "video", frame_options, parts.settings))
+            lines = _Lines(_lines(parts, video, ref, options, g.request_id), stack.pop_all())
+        return Response(lines, content_type=NDJSON_TYPE, headers={"X-Accel-Buffering": "no"})
+
+    for address in addresses.action("detectVideo"):
+        routes.add_url_rule(address, "detect_video", detect_video, methods=["POST"])
+    return routes
+
+
+class _Lines:
+    """The answer's lines; closed when they end or the caller hangs up, and then all is let go."""
+
+    def __init__(self, lines: Iterator[bytes], held: ExitStack) -> None:
+        self._lines = lines
+        self._held = held
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._lines
+        self.close()
+
+    def close(self) -> None:
+        try:
+            self._held.close()  # the decoder first: it ends at once, a prediction in flight ends by itself
+        finally:
+            self._lines.close()  # type: ignore[attr-defined]
+
+
+def _lines(
+    parts: Parts, video: DecodedVideo, ref: ModelRef, options: DetectOptions, request_id: str
+) -> Iterator[bytes]:
+    """A line per frame and a summary; or, at the point where it failed, an error."""
+    tally = Tally()
+    work = partial(_detect, parts, ref, options, request_id)
+    batches = in_order(work, _batched(video.frames()), BATCHES_IN_FLIGHT)
+    try:
+        for record in itertools.chain.from_iterable(batches):
+            tally.add(record)
+            parts.metrics.found(record.result)
+            parts.metrics.timings(record.result.timing_ms)
+            yield orjson.dumps({"time_ms": round(record.time * 1000, 3), **record.to_dict()}) + b"\n"
+        yield tally.to_json() + b"\n"
+    except SightlineError as fault:
+        yield orjson.dumps({"error": problems.document(fault, request_id)}) + b"\n"
+    except Exception:
+        log.exception("unexpected, in a video", extra={"request_id": request_id})
+        yield orjson.dumps({"error": problems.document(problems.unexpected(), request_id)}) + b"\n"
+    finally:
+        batches.close()  # type: ignore[attr-defined]
+
+
+def _batched(frames: Iterator[Frame]) -> Iterator[list[Frame] | SightlineError]:
+    """The first frame alone, so that something is seen at once; then several together.
+
+    An error is an item of its own, behind the frames before it, so that these are answered.
+    """
+    batch: list[Frame] = []
+    size = 1
+    try:
+        for frame in frames:
+            batch.append(frame)
+            if len(batch) == size:
+                yield batch
+                batch, size = [], BATCH
+    except SightlineError as fault:
+        if batch:
+            yield batch
+        yield fault
+    else:
+        if batch:
+            yield batch
+
+
+def _detect(
+    parts: Parts, ref: ModelRef, options: DetectOptions, request_id: str, batch: list[Frame] | SightlineError
+) -> list[FrameResult]:
+    if isinstance(batch, SightlineError):
+        raise batch
+    pixels = [frame.pixels for frame in batch]
+    with parts.gate.working(parts.settings.timeout):
+        outcomes = parts.detector.detect_many(
+            pixels, options, model=ref, timeout=parts.settings.timeout, request_id=request_id
+        )
+    records = []
+    for frame, outcome in zip(batch, outcomes, strict=True):
+        if isinstance(outcome, SightlineError):
+            raise outcome
+        records.append(FrameResult(frame.index, frame.time, replace(outcome, _shown=None)))
+    return records

@@ -1,0 +1,105 @@
+"""The processes: granian, its workers, and what they share."""
+
+from __future__ import annotations
+
+import logging
+import logging.config
+import os
+import shutil
+import socket
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from flask import Flask
+from granian.constants import Interfaces
+from granian.log import LogLevels
+from granian.server import Server
+
+from sightline.allocator import keep_large_blocks
+from sightline_serving.gateway import logs
+from sightline_serving.gateway.settings import METRICS_FOLDER_VARIABLE, Settings
+
+log = logging.getLogger("sightline.gateway")
+SPARE_THREADS: Final = 4  # per worker, beyond the requests let in: for refusals, health and metrics
+STOP_TIMEOUT: Final = 30  # seconds that a worker has to finish what is in flight
+# A thread that waits for its answer reads it itself, instead of being handed it by two of gRPC's own:
+# half the thread switches of a call. Whoever sets the variable is obeyed. Numbers: docs/decisions/0061.
+_GRPC_POLLING: Final = ("GRPC_EXPERIMENTS", "-event_engine_client,-event_engine_listener")
+
+
+class PortTakenError(OSError):
+    """Somebody listens there already."""
+
+
+def check_port(host: str, port: int) -> None:
+    """Find out before the workers do, whose sockets share a port even with another gateway's.
+
+    Raises:
+        PortTakenError: the address cannot be listened on.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as fault:
+            raise PortTakenError(f"cannot listen on {host}:{port}: {fault.strerror or fault}") from None
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; what is in flight then is finished.
+
+    Raises:
+        PortTakenError: the address cannot be listened on.
+    """
+    check_port(settings.host, settings.port)
+    folder = tempfile.mkdtemp(prefix="sightline-metrics-")
+    os.environ[METRICS_FOLDER_VARIABLE] = folder
+    os.environ.setdefault(*_GRPC_POLLING)
+    # Imported here: after the folder is told, as prometheus_client looks for it at import; and before the
+    # fork, so that the workers share the memory and need not import again.
+    import sightline_serving.gateway.app  # noqa: F401
+
+    logging.config.dictConfig(logs.configuration(settings.log_level))
+    server = Server(
+        "sightline",
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.WSGI,
+        workers=settings.workers,
+        blocking_threads=settings.max_in_flight + SPARE_THREADS,
+        respawn_failed_workers=True,
+        workers_kill_timeout=STOP_TIMEOUT,
+        log_dictconfig=logs.configuration(settings.log_level),
+        log_level=LogLevels.info if settings.log_level == "debug" else LogLevels.error,
+        websockets=False,
+    )
+    log.info("listening on http://%s:%d, asking %s", settings.host, settings.port, settings.serving)
+    try:
+        server.serve(target_loader=partial(_work, settings), wrap_loader=False)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _work(settings: Settings) -> Flask:
+    """In each worker, after the fork."""
+    from sightline_serving.gateway.app import create_app
+
+    _silence_codecs()
+    keep_large_blocks()
+    logging.config.dictConfig(logs.configuration(settings.log_level))
+    return create_app(settings)
+
+
+def _silence_codecs() -> None:
+    """Keep what libjpeg and libpng say of broken pictures out of the log.
+
+    They write to the descriptor itself and cannot be asked to stop, so it leads nowhere from here on, and
+    Python's own standard error goes by a copy of it.
+    """
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)

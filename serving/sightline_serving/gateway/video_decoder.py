@@ -1,0 +1,74 @@
+"""A process that decodes one video: `python -m sightline_serving.gateway.video_decoder`.
+
+A video is decoded apart from the service because a broken or hostile one can crash, hang or bloat a
+decoder. This process limits its own memory and processor time, writes messages to its standard output
+and ends; whoever started it may kill it at any moment.
+
+A message is one line of JSON, followed by as many bytes as its `bytes` says:
+`{"info": …}` once a frame could be decoded; then, with the pixels of each frame (uint8, RGB),
+`{"index": 0, "time": 0.0, "shape": [h, w, 3], "bytes": n}`; or `{"error": problem}` at any point.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import os
+import resource
+import sys
+from typing import Any, BinaryIO
+
+import cv2
+import orjson
+
+from sightline.errors import NotAVideoError, SightlineError
+from sightline.video import FrameOptions, Video
+
+
+def main(arguments: bytes) -> None:
+    """Decode as the arguments say: JSON with path, options, max_pixels, memory, seconds."""
+    asked = orjson.loads(arguments)
+    # Messages have the standard output for themselves; the codecs' complaints go nowhere.
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.dup2(nowhere, sys.stderr.fileno())
+    resource.setrlimit(resource.RLIMIT_AS, (asked["memory"], asked["memory"]))
+    resource.setrlimit(resource.RLIMIT_CPU, (asked["seconds"], asked["seconds"]))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    cv2.setNumThreads(1)
+    try:
+        _decode(out, asked)
+    except SightlineError as fault:
+        _write(out, {"error": fault.problem()})
+    except (MemoryError, cv2.error) as fault:
+        words = f"the video cannot be decoded within its limits: {type(fault).__name__}"
+        _write(out, {"error": NotAVideoError(words).problem()})
+
+
+def _decode(out: BinaryIO, asked: dict[str, Any]) -> None:
+    options = FrameOptions(**asked["options"])
+    with Video(asked["path"], max_pixels=asked["max_pixels"]) as video:
+        frames = video.frames(options)
+        first = next(frames, None)  # before anything is said, so that a hopeless file is refused as a whole
+        if first is None and options.start == 0:
+            raise NotAVideoError("no frame of the video can be decoded")
+        _write(out, {"info": dataclasses.asdict(video.info)})
+        for frame in itertools.chain([first] if first else [], frames):
+            pixels = frame.pixels
+            head = {"index": frame.index, "time": frame.time, "shape": pixels.shape, "bytes": pixels.nbytes}
+            _write(out, head)
+            _write_all(out, pixels.reshape(-1).data)
+
+
+def _write(out: BinaryIO, message: dict[str, Any]) -> None:
+    _write_all(out, memoryview(orjson.dumps(message) + b"\n"))
+
+
+def _write_all(out: BinaryIO, data: memoryview) -> None:
+    while data:  # a pipe takes a part at a time
+        data = data[out.write(data) :]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1].encode())

@@ -1,0 +1,155 @@
+"""A video's frames, decoded in a process of its own with limits on time and memory."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+import numpy as np
+import orjson
+
+from sightline.errors import (
+    BodyTooLargeError,
+    DeadlineError,
+    NotAVideoError,
+    SightlineError,
+    every_error,
+)
+from sightline.video import Frame, FrameOptions, VideoInfo
+from sightline_serving.gateway.settings import Settings
+
+STALL: Final = 30.0  # seconds that a decoder may take for its next frame, seeking included
+_PIPE: Final = 2**20  # bytes that the pipe holds; the kernel's default of 64 KiB is many turns a frame
+_SET_PIPE_SIZE: Final = 1031  # F_SETPIPE_SZ of fcntl(2)
+_ERRORS: Final = {cls.code: cls for cls in every_error()}
+
+
+class DecodedVideo:
+    """A video that is being decoded elsewhere; closing it ends that at once.
+
+    Raises:
+        NotAVideoError, TooManyPixelsError: at once, before any frame.
+        BodyTooLargeError: it is longer than the limit.
+    """
+
+    def __init__(self, path: Path, options: FrameOptions, settings: Settings) -> None:
+        self._deadline = time.monotonic() + settings.video_timeout
+        self._max_frames = settings.max_frames
+        self._max_seconds = settings.max_video_seconds
+        asked = {
+            "path": str(path),
+            "options": dataclasses.asdict(options),
+            "max_pixels": settings.max_pixels,
+            "memory": settings.video_memory,
+            "seconds": int(settings.video_timeout) + 1,
+        }
+        command = (
+            sys.executable,
+            "-m",
+            "sightline_serving.gateway.video_decoder",
+            orjson.dumps(asked).decode(),
+        )
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0
+        )
+        self._buffer = bytearray()
+        try:
+            self._widen()
+            head = self._message()
+            if head is None:
+                raise NotAVideoError("the video's decoder gave up on it")
+            self.info = VideoInfo(**head["info"])
+            if self.info.duration is not None and self.info.duration - options.start > self._max_seconds:
+                self._check_length(options)
+        except BaseException:
+            self.close()
+            raise
+
+    def frames(self) -> Iterator[Frame]:
+        """The frames as they are decoded.
+
+        Raises:
+            SightlineError: the video is damaged, too long, or takes too long.
+        """
+        count = 0
+        while (head := self._message()) is not None:
+            count += 1
+            if count > self._max_frames:
+                raise BodyTooLargeError(f"more than {self._max_frames} frames; ask for fewer by fps or every")
+            pixels = np.frombuffer(self._take(head["bytes"]), np.uint8).reshape(head["shape"])
+            yield Frame(head["index"], head["time"], pixels)
+
+    def close(self) -> None:
+        """End the decoder, whatever it does."""
+        self._process.kill()
+        self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+    def __enter__(self) -> DecodedVideo:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _check_length(self, options: FrameOptions) -> None:
+        if options.end is None or options.end - options.start > self._max_seconds:
+            raise BodyTooLargeError(
+                f"the video lasts {self.info.duration:.0f} s; at most "
+                f"{self._max_seconds:.0f} s are looked at, so say start and end"
+            )
+
+    def _message(self) -> dict[str, Any] | None:
+        """The next message; None at the end."""
+        while (at := self._buffer.find(b"\n")) < 0:
+            if not self._fill():
+                if self._process.wait() != 0:
+                    raise NotAVideoError("the video's decoder ended early; the file is damaged or too costly")
+                return None
+        message: dict[str, Any] = orjson.loads(self._buffer[:at])
+        del self._buffer[: at + 1]
+        if (problem := message.get("error")) is not None:
+            raise _ERRORS.get(problem["code"], SightlineError)(problem["detail"])
+        return message
+
+    def _take(self, size: int) -> bytearray:
+        """So many bytes that follow a message."""
+        data, self._buffer = self._buffer, bytearray()
+        if len(data) > size:
+            data, self._buffer = data[:size], data[size:]
+        while len(data) < size:
+            if not self._fill(size - len(data)):
+                raise NotAVideoError("the video's decoder ended early; the file is damaged or too costly")
+            data += self._buffer
+            self._buffer.clear()
+        return data
+
+    def _fill(self, limit: int = _PIPE) -> bool:
+        """Read what there is, at most so much; False at the end."""
+        out = self._process.stdout
+        if out is None:
+            raise ValueError("the decoder's output is a pipe")
+        patience = min(STALL, self._deadline - time.monotonic())
+        if patience <= 0 or not select.select([out], [], [], patience)[0]:
+            raise DeadlineError("the video takes too long to decode")
+        data = out.read(limit)
+        self._buffer += data or b""
+        return bool(data)
+
+    def _widen(self) -> None:
+        """A wider pipe where the system lets us; it works without."""
+        with contextlib.suppress(ImportError, OSError):
+            import fcntl
+
+            if self._process.stdout is not None:
+                fcntl.fcntl(self._process.stdout, _SET_PIPE_SIZE, _PIPE)

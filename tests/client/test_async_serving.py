@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from support.fake_serving import FakeServing, fake_serving
+
+from sightline.async_serving import AsyncServing
+from sightline.contract import ModelRef
+from sightline.detections import Result
+from sightline.detector import Serving
+from sightline.errors import InputError, ModelNotFoundError
+from sightline.images import encode_jpeg
+from sightline.interface import AsyncDetector
+
+BRIGHT = encode_jpeg(np.full((300, 200, 3), 230, np.uint8))
+
+
+@pytest.fixture
+def server() -> Iterator[FakeServing]:
+    with fake_serving() as running:
+        yield running
+
+
+def test_awaited_it_gives_the_same_while_the_loop_goes_on(server: FakeServing) -> None:
+    server.behaviour.delay = 0.1
+    ticks = 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            await asyncio.sleep(0.005)
+            ticks += 1
+
+    async def ask() -> tuple[list[Result], list[Result | InputError]]:
+        async with AsyncServing(server.target, model="droids", timeout=10) as serving:
+            way: AsyncDetector = serving
+            ticking = asyncio.create_task(tick())
+            one = await asyncio.gather(*(way.detect(BRIGHT) for _ in range(6)))
+            many = await way.detect_many([BRIGHT, b"none"])
+            ticking.cancel()
+            return one, many
+
+    one, many = asyncio.run(ask())
+    with Serving(server.target, model="droids", timeout=10) as serving:
+        wanted = serving.detect(BRIGHT).detections
+    assert all(result.detections == wanted for result in one)
+    assert [type(outcome).__name__ for outcome in many] == ["Result", "NotAnImageError"]
+    assert ticks > 10
+
+
+def test_models_card_and_errors_are_those_of_serving(server: FakeServing) -> None:
+    async def ask() -> None:
+        async with AsyncServing(server.target, model="droids", timeout=5) as serving:
+            assert [model.versions[0].available for model in await serving.models()] == [True]
+            card = await serving.card()
+            assert card is not None and card.labels[2] == "R2-D2"
+            with pytest.raises(ModelNotFoundError):
+                await serving.detect(BRIGHT, model=ModelRef("nomodel"))
+
+    asyncio.run(ask())
+
+
+def test_the_addresses_behind_one_name_share_the_requests() -> None:
+    """As behind a headless Kubernetes name, requests go round robin over all addresses."""
+    with fake_serving() as one, fake_serving() as other:
+        target = f"ipv4:127.0.0.1:{one.port},127.0.0.1:{other.port}"
+        with Serving(target, model="droids", timeout=10) as serving:
+            for _ in range(20):
+                serving.detect(BRIGHT)
+        assert one.predicts >= 8 and other.predicts >= 8
+        other.stop()
+        before = one.predicts
+        with Serving(target, model="droids", timeout=10) as serving:
+            for _ in range(6):
+                serving.detect(BRIGHT)
+        assert one.predicts >= before + 6
+
+
+def test_a_dns_name_is_resolved_by_grpc(server: FakeServing) -> None:
+    with Serving(f"dns:///localhost:{server.port}", model="droids", timeout=10) as serving:
+        assert serving.detect(BRIGHT).detections

@@ -1,0 +1,91 @@
+"""DeepStack's and DOODS's routes, asked as Frigate and Home Assistant ask them."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from support.pictures import jpeg
+
+PICTURE = jpeg()
+DATA = base64.b64encode(PICTURE).decode()
+
+
+def deepstack(client: FlaskClient, path: str = "/v1/vision/detection", **fields: str) -> Any:
+    form = {"image": (io.BytesIO(PICTURE), "camera.jpg"), **fields}
+    return client.post(path, data=form, content_type="multipart/form-data")
+
+
+def test_deepstack_as_frigate_reads_it(client: FlaskClient) -> None:
+    answer = deepstack(client, api_key="").get_json()
+    assert answer["success"] is True
+    first, second = answer["predictions"]
+    assert first == {"label": "R2-D2", "confidence": 0.9, "x_min": 32, "y_min": 12, "x_max": 80, "y_max": 72}
+    assert second["label"] == "BB-8"
+    assert answer["duration"] >= 0
+
+
+def test_deepstack_with_its_threshold_and_a_custom_model(client: FlaskClient) -> None:
+    answer = deepstack(client, "/v1/vision/custom/droids", min_confidence="0.8").get_json()
+    assert [item["label"] for item in answer["predictions"]] == ["R2-D2"]
+
+
+def test_deepstack_fails_in_its_own_words(client: FlaskClient) -> None:
+    response = client.post("/v1/vision/detection")
+    assert response.status_code == 400
+    assert response.get_json()["success"] is False
+    assert "image" in response.get_json()["error"]
+    assert deepstack(client, "/v1/vision/custom/nobody").status_code == 404
+    text = {"image": (io.BytesIO(b"text"), "x.jpg")}
+    response = client.post("/v1/vision/detection", data=text, content_type="multipart/form-data")
+    assert (response.status_code, response.get_json()["success"]) == (415, False)
+
+
+def doods(client: FlaskClient, **fields: Any) -> Any:
+    return client.post("/detect", json={"data": DATA, "detector_name": "default", **fields})
+
+
+def test_doods_as_home_assistant_reads_it(client: FlaskClient) -> None:
+    answer = doods(client, id="7", detect={"*": 50}).get_json()
+    assert answer["id"] == "7"
+    box = {"top": 0.1, "left": 0.2, "bottom": 0.6, "right": 0.5}
+    assert answer["detections"][0] == {"label": "R2-D2", "confidence": 90.0, **box}
+    assert answer["detections"][1]["label"] == "BB-8"
+
+
+@pytest.mark.parametrize(
+    ("fields", "found"),
+    [
+        ({"detect": {"*": 80}}, ["R2-D2"]),
+        ({"detect": {"BB-8": 10}}, ["BB-8"]),
+        ({"detect": {"*": 80, "BB-8": 50}}, ["R2-D2", "BB-8"]),
+        ({"detector_name": "droids"}, ["R2-D2", "BB-8"]),
+        ({"regions": [{"top": 0, "left": 0, "bottom": 0.7, "right": 0.52, "covers": True}]}, ["R2-D2"]),
+        ({"regions": [{"bottom": 0.7, "right": 0.6, "detect": {"*": 10}}]}, ["R2-D2", "BB-8"]),
+        ({"regions": [{"top": 0, "left": 0.51, "bottom": 1, "right": 1}]}, ["BB-8"]),
+    ],
+)  # fmt: skip
+def test_doods_thresholds_and_regions(client: FlaskClient, fields: Any, found: list[str]) -> None:
+    answer = doods(client, **fields).get_json()
+    assert [item["label"] for item in answer["detections"]] == found
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [({"data": "!"}, 400), ({"detect": []}, 400), ({"detect": {"*": "x"}}, 400), ({"regions": [3]}, 400),
+     ({"detector_name": "nobody"}, 404)],
+)  # fmt: skip
+def test_doods_fails_in_its_own_words(client: FlaskClient, fields: Any, status: int) -> None:
+    response = doods(client, **fields)
+    assert (response.status_code, response.get_json()["code"]) == (status, status)
+    assert response.get_json()["error"]
+
+
+def test_doods_lists_its_detectors(client: FlaskClient) -> None:
+    (detector,) = client.get("/detectors").get_json()["detectors"]
+    assert detector["name"] == "droids"
+    assert detector["labels"] == ["BB-8", "R2-D2"]
+    assert (detector["width"], detector["height"]) == (64, 64)

@@ -1,0 +1,222 @@
+"""The page in a real browser: clicks, an upload, the camera, a video, keys, a phone."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from playwright.sync_api import expect, sync_playwright
+from support.fake_serving import FakeServing, FakeVersion
+from support.gateways import running
+from support.pictures import jpeg
+from support.videos import write_video
+
+CHROMIUM = shutil.which("chromium")
+ARGUMENTS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+    "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
+)  # fmt: skip
+PATIENCE = 30_000  # milliseconds
+expect.set_options(timeout=PATIENCE)
+
+
+def test_the_page_and_its_files_name_no_other_host(client: FlaskClient) -> None:
+    for address in (
+        "/",
+        "/docs",
+        "/page/sightline.js",
+        "/page/drawing.js",
+        "/page/sightline.css",
+        "/page/docs.js",
+    ):
+        response = client.get(address)
+        assert response.status_code == 200
+        assert "http://" not in response.text
+        assert "https://" not in response.text
+        assert len(response.text) > 300
+
+
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def artefacts(tmp_path: Path) -> Path:
+    """Where screenshots go: kept by CI if it names a folder."""
+    folder = Path(os.environ.get("SIGHTLINE_TEST_ARTEFACTS", tmp_path))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    made = [tmp_path / "bright.jpg", tmp_path / "dark.jpg"]
+    for path in made:
+        path.write_bytes(jpeg(640, 480, bright=path.stem == "bright"))
+    return made
+
+
+def painted(page: Any) -> int:
+    """How many pixels of the canvas over the picture are painted on."""
+    return int(
+        page.evaluate(
+            """() => {
+              const canvas = document.querySelector("#boxes");
+              const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+              let count = 0;
+              for (let at = 3; at < data.length; at += 4) count += data[at] > 0;
+              return count;
+            }"""
+        )
+    )
+
+
+def opened(browser: Any, url: str, **options: Any) -> tuple[Any, list[str]]:
+    """A page, and a list that takes up whatever goes wrong in it."""
+    page = browser.new_page(**options)
+    page.set_default_timeout(PATIENCE)
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+    page.on(
+        "request",
+        lambda request: (
+            faults.append(request.url) if not request.url.startswith((url, "blob:", "data:")) else None
+        ),
+    )
+    page.goto(url)
+    expect(page.locator("#classes input")).to_have_count(2)
+    return page, faults
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_pictures_are_uploaded_filtered_and_told(
+    browser: Any, serving: FakeServing, files: list[Path], artefacts: Path
+) -> None:
+    serving.models["droids"][2] = FakeVersion()
+    with running(serving.target) as gateway:
+        page, faults = opened(browser, gateway.url)
+        page.set_input_files("#files", [str(path) for path in files])
+        expect(page.locator("#found tbody tr")).to_have_count(2)
+        assert page.locator("#found tbody tr").first.inner_text().split()[0] == "R2-D2"
+        both = painted(page)
+        assert both > 500
+        page.screenshot(path=str(artefacts / "page.png"))
+
+        asked = serving.predicts
+        page.locator("#threshold").fill("0.7")  # the slider acts at once, without asking again
+        assert page.locator("#found tbody tr").count() == 1
+        assert 0 < painted(page) < both
+        assert "threshold=0.70" in page.locator("#curl").inner_text()
+        page.locator("#threshold").fill("0.5")
+        page.get_by_label("BB-8").uncheck()
+        assert page.locator("#found tbody tr").count() == 1
+        assert "classes=R2-D2" in page.locator("#curl").inner_text()
+        page.get_by_label("BB-8").check()
+        assert serving.predicts == asked
+
+        page.get_by_text("JSON", exact=False).first.click()
+        assert '"label": "R2-D2"' in page.locator("#json").text_content()
+        assert "--data-binary '@bright.jpg'" in page.locator("#curl").inner_text()
+
+        page.locator("body").press("ArrowRight")  # the keyboard turns to the dark picture
+        expect(page.locator("#found tbody tr")).to_have_count(1)
+        assert "dark.jpg" in page.locator("#curl").inner_text()
+        page.locator("body").press("ArrowLeft")
+        expect(page.locator("#found tbody tr")).to_have_count(2)
+        for _ in range(3):
+            page.locator("body").press("+")
+        assert page.locator("#threshold-value").inner_text() == "0.65"
+
+        page.locator("#model").select_option(label="droids version 1")
+        expect(page.locator("#status")).to_contain_text("version 1")
+        assert "/v1/models/droids/versions/1:detect" in page.locator("#curl").inner_text()
+        assert faults == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_the_curl_line_gives_what_is_on_screen(browser: Any, serving: FakeServing, files: list[Path]) -> None:
+    with running(serving.target) as gateway:
+        page, _ = opened(browser, gateway.url)
+        page.set_input_files("#files", str(files[0]))
+        expect(page.locator("#found tbody tr")).to_have_count(2)
+        page.locator("#threshold").fill("0.8")
+        line = page.locator("#curl").inner_text()
+        shown = json.loads(page.locator("#json").text_content())
+        run = subprocess.run(
+            line, shell=True, cwd=files[0].parent, capture_output=True, check=True, timeout=30
+        )
+        assert json.loads(run.stdout)["detections"] == shown["detections"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_the_camera_and_a_video(browser: Any, serving: FakeServing, tmp_path: Path, artefacts: Path) -> None:
+    video = write_video(tmp_path / "v.webm", 50, "-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8")
+    with running(serving.target) as gateway:
+        page, faults = opened(browser, gateway.url)
+        page.get_by_role("button", name="Camera").click()
+        expect(page.locator("#found tbody tr").first).to_be_visible()
+        expect(page.locator("#status")).to_contain_text("ms a picture")
+        assert painted(page) > 500
+        page.screenshot(path=str(artefacts / "camera.png"))
+        seen = serving.predicts
+        assert seen >= 1
+        page.get_by_role("button", name="Camera").click()
+
+        page.set_input_files("#files", str(video))
+        expect(page.locator("#status")).to_contain_text("10 frames looked at")
+        expect(page.locator("#found tbody tr").first).to_be_visible()
+        assert painted(page) > 200
+        assert "detectVideo" in page.locator("#curl").inner_text()
+        page.screenshot(path=str(artefacts / "video.png"))
+        assert faults == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_a_phone_a_bad_file_a_key_and_the_docs(
+    browser: Any, serving: FakeServing, files: list[Path], tmp_path: Path, artefacts: Path
+) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text("phone: correct-horse-battery\n")
+    with running(serving.target, api_keys=keys) as gateway:
+        page = browser.new_page(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+        page.set_default_timeout(PATIENCE)
+        page.goto(gateway.url)
+        page.locator("#key").fill("correct-horse-battery")
+        page.get_by_role("button", name="Use").tap()
+        expect(page.locator("#classes input")).to_have_count(2)
+        page.set_input_files("#files", str(files[0]))
+        expect(page.locator("#found tbody tr")).to_have_count(2)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, "nothing hangs over the side"
+        page.screenshot(path=str(artefacts / "phone.png"), full_page=True)
+        bad = tmp_path / "bad.jpg"
+        bad.write_bytes(b"no picture")
+        page.set_input_files("#files", str(bad))
+        expect(page.locator("#status")).to_have_class("failed")
+        assert "no image" in page.locator("#status").inner_text()
+        assert "correct-horse" not in page.content()
+
+        docs, faults = browser.new_page(), []
+        docs.on("pageerror", lambda error: faults.append(str(error)))
+        docs.goto(f"{gateway.url}/docs")
+        docs.get_by_text("/v1/detect", exact=True).click()
+        assert docs.get_by_text("max_detections").first.is_visible()
+        assert faults == []

@@ -1,0 +1,194 @@
+"""Predict over gRPC: values, errors word for word."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+import tensorflow as tf
+from support.saved_models import PICTURE_SHAPE
+from support.serving_calls import Caller, predict_request
+
+X = np.array([1.0, 2.0, 5.0], np.float32)
+
+
+def failure(caller: Caller, request: Any) -> tuple[str, str]:
+    with pytest.raises(grpc.RpcError) as caught:
+        caller.predict(request)
+    return caught.value.code().name, caught.value.details()
+
+
+@pytest.mark.parametrize("name", ["half_plus_two", "module"])
+def test_predicts(caller: Caller, name: str) -> None:
+    response = caller.predict(predict_request(name, x=X))
+    assert response.outputs["y"].float_val == [2.5, 3.0, 4.5]
+    assert not response.outputs["y"].tensor_content
+    assert response.model_spec.name == name
+    assert response.model_spec.version.value == 1
+    assert response.model_spec.signature_name == "serving_default"
+
+
+def test_every_output_in_its_typed_field(caller: Caller) -> None:
+    a = np.array([0.5, 1.5], np.float32)
+    response = caller.predict(predict_request("module", "add", a=a, b=np.array([-1, 2**40], np.int64)))
+    assert response.outputs["b_again"].int64_val == [-1, 2**40]
+    np.testing.assert_array_equal(response.outputs["sum"].float_val, a + np.float32([-1, 2**40]))
+
+
+def test_strings(caller: Caller) -> None:
+    words = np.array([b"one", b"", b"\xff\x00"], object)
+    assert caller.outputs("module", "echo", words=words)["words"].tolist() == words.tolist()
+
+
+def test_pictures_come_back_as_they_went(caller: Caller) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (2, *PICTURE_SHAPE), dtype=np.uint8)
+    np.testing.assert_array_equal(caller.outputs("null", images=pictures)["images"], pictures)
+
+
+def test_a_keras_export(caller: Caller) -> None:
+    outputs = caller.outputs("keras", **{_only_input(caller, "keras"): np.ones((2, 4), np.float32)})
+    np.testing.assert_allclose(next(iter(outputs.values())), [[4.0], [4.0]])
+
+
+def _only_input(caller: Caller, name: str) -> str:
+    from tensorflow_serving.apis import get_model_metadata_pb2
+
+    signatures = get_model_metadata_pb2.SignatureDefMap()
+    caller.metadata(name).metadata["signature_def"].Unpack(signatures)
+    (alias,) = signatures.signature_def["serving_default"].inputs
+    return str(alias)
+
+
+def test_an_empty_batch(caller: Caller) -> None:
+    assert caller.outputs("module", x=np.zeros(0, np.float32))["y"].shape == (0,)
+
+
+def test_output_filter(caller: Caller) -> None:
+    request = predict_request("module", "multiply", rows=np.ones((1, 4), np.float32))
+    request.output_filter.append("sums")
+    assert list(caller.predict(request).outputs) == ["sums"]
+
+
+@pytest.mark.parametrize(
+    ("field", "values", "expected"),
+    [
+        ("float_val", [1.0], [2.5, 2.5, 2.5]),  # the last value is repeated
+        ("float_val", [1.0, 2.0, 5.0, 7.0], [2.5, 3.0, 4.5]),  # what is too much is cut
+        ("int_val", [7], [2.0, 2.0, 2.0]),  # the wrong field is as an empty one: zeros
+    ],
+)
+def test_typed_fields(caller: Caller, field: str, values: list[float], expected: list[float]) -> None:
+    request = predict_request("module", x=X)
+    request.inputs["x"].tensor_content = b""
+    del request.inputs["x"].float_val[:]
+    getattr(request.inputs["x"], field).extend(values)
+    assert caller.predict(request).outputs["y"].float_val == expected
+
+
+def test_missing_model(caller: Caller) -> None:
+    assert failure(caller, predict_request("nomodel", x=X)) == (
+        "NOT_FOUND",
+        "Servable not found for request: Latest(nomodel)",
+    )
+
+
+def test_missing_version(caller: Caller) -> None:
+    request = predict_request("module", x=X)
+    request.model_spec.version.value = 999
+    assert failure(caller, request) == (
+        "NOT_FOUND",
+        "Servable not found for request: Specific(module, 999)",
+    )
+
+
+def test_no_name_and_no_spec(caller: Caller) -> None:
+    assert failure(caller, predict_request("", x=X)) == (
+        "INVALID_ARGUMENT",
+        "ModelSpec has no name specified.",
+    )
+    request = predict_request("module", x=X)
+    request.ClearField("model_spec")
+    assert failure(caller, request) == ("INVALID_ARGUMENT", "Missing ModelSpec")
+
+
+def test_unknown_label(caller: Caller) -> None:
+    request = predict_request("module", x=X)
+    request.model_spec.version_label = "stable"
+    assert failure(caller, request) == (
+        "INVALID_ARGUMENT",
+        "Unrecognized servable version label: stable",
+    )
+
+
+def test_wrong_input_name(caller: Caller) -> None:
+    assert failure(caller, predict_request("module", wrongname=X)) == (
+        "INVALID_ARGUMENT",
+        "Signature input alias: x(feed name: serving_default_x:0) not found in request and no default value "
+        "provided. Inputs expected to be in the request {wrongname}, or default input alias set: ",
+    )
+
+
+def test_extra_and_missing_inputs(caller: Caller) -> None:
+    assert failure(caller, predict_request("module", x=X, extra=X)) == (
+        "INVALID_ARGUMENT",
+        "input size does not match signature: 2!=1 len({extra,x}) != len({x}). Sent extra: {extra}. "
+        "Missing but required: {}.",
+    )
+    assert failure(caller, predict_request("module")) == (
+        "INVALID_ARGUMENT",
+        "input size does not match signature: 0!=1 len({}) != len({x}). Sent extra: {}. "
+        "Missing but required: {x}.",
+    )
+
+
+def test_wrong_type(caller: Caller) -> None:
+    assert failure(caller, predict_request("null", images=X)) == (
+        "INVALID_ARGUMENT",
+        "Expects arg[0] to be uint8 but float is provided",
+    )
+
+
+def test_malformed_tensor(caller: Caller) -> None:
+    request = predict_request("module", x=X)
+    request.inputs["x"].tensor_content = b"abc"
+    assert failure(caller, request) == ("INVALID_ARGUMENT", "tensor parsing error: x")
+
+
+def test_unknown_signature(caller: Caller) -> None:
+    assert failure(caller, predict_request("module", "nosig", x=X)) == (
+        "FAILED_PRECONDITION",
+        'Serving signature key "nosig" not found.',
+    )
+
+
+def test_unknown_and_doubled_outputs(caller: Caller) -> None:
+    request = predict_request("module", "multiply", rows=np.ones((1, 4), np.float32))
+    request.output_filter.append("nope")
+    assert failure(caller, request) == (
+        "INVALID_ARGUMENT",
+        "output tensor alias not found in signature: nope Outputs expected to be in the set {products,sums}.",
+    )
+    request.output_filter[:] = ["sums", "sums"]
+    assert failure(caller, request) == ("INVALID_ARGUMENT", "duplicate output tensor alias: sums")
+
+
+def test_the_ops_complain_with_their_node(caller: Caller) -> None:
+    code, message = failure(caller, predict_request("module", "multiply", rows=np.ones((1, 5), np.float32)))
+    assert code == "INVALID_ARGUMENT"
+    assert "Matrix size-incompatible" in message
+    assert "[[{{node" in message
+    code, message = failure(caller, predict_request("module", "decode", jpegs=np.array([b"no"], object)))
+    assert code == "INVALID_ARGUMENT"
+    assert message.startswith("Unknown image file format. One of JPEG")  # the list grows with TensorFlow
+
+
+def test_a_deadline_breaks_a_slow_model_off(caller: Caller) -> None:
+    request = predict_request("module", "slow", turns=np.array([10**7], np.int32))
+    with pytest.raises(grpc.RpcError) as caught:
+        caller.predict(request, timeout=0.3)
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    # It was not merely the client that went away: the model is free again.
+    quick = predict_request("module", "slow", turns=np.array([1], np.int32))
+    assert tf.make_ndarray(caller.predict(quick).outputs["turns"]).tolist() == [1]

@@ -1,0 +1,174 @@
+"""Anchors, codes, targets, the network, and the published weights in it."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from sightline.contract import DETECTION_OUTPUTS, OUTPUT_BOXES, OUTPUT_CLASSES, OUTPUT_COUNT, OUTPUT_SCORES
+from sightline.errors import InputError
+from sightline.geometry import Stretch
+from sightline.images import decode
+from sightline_training import boxes
+from sightline_training.detector import Detector
+from sightline_training.folding import fold_batch_norm
+from sightline_training.losses import box_loss, class_loss
+from sightline_training.model import BOXES, CLASSES, Architecture, build_ssd
+from sightline_training.starting import from_backbone, read_start
+from sightline_training.suppression import SuppressionOptions, suppress_boxes
+from sightline_training.targets import Matcher
+from sightline_training.tflite_weights import open_tflite
+
+WEIGHTS = "weights/coco_ssd_mobilenet_v1_1.0_quant_2018_06_29.tflite"
+# The published network computes in 8 bits: half a step of the scores' scale, summed through 13 layers.
+SCORE_TOLERANCE = 0.04
+BOX_TOLERANCE = 0.02  # of the picture, for the ten surest boxes
+
+
+def test_anchors_at_300_are_those_of_the_object_detection_api() -> None:
+    anchors = Architecture(1).anchors()
+    assert anchors.shape == (1917, 4)
+    cell = 0.5 / 19
+    np.testing.assert_allclose(anchors[0], [cell, cell, 0.1, 0.1], rtol=1e-6)
+    np.testing.assert_allclose(anchors[1], [cell, cell, 0.2 / 2**0.5, 0.2 * 2**0.5], rtol=1e-6)
+    np.testing.assert_allclose(anchors[-1], [0.5, 0.5, 0.95**0.5, 0.95**0.5], rtol=1e-6)
+
+
+def test_codes_are_undone() -> None:
+    anchors = tf.constant(Architecture(1, 96, 96).anchors())
+    rng = np.random.default_rng(0)
+    low = rng.uniform(0, 0.5, (len(anchors), 2))
+    corners = tf.constant(np.concatenate([low, low + rng.uniform(0.05, 0.5, low.shape)], 1), tf.float32)
+    np.testing.assert_allclose(boxes.decode(boxes.encode(corners, anchors), anchors), corners, atol=1e-5)
+
+
+def test_a_box_gets_its_anchors_and_an_ignored_one_silences_its_own() -> None:
+    anchors = Architecture(2, 96, 96).anchors()
+    match = Matcher(anchors, 2, matched=0.5, unmatched=0.4)
+    box = tf.constant([[[0.1, 0.1, 0.6, 0.6], [0.0, 0.0, 0.0, 0.0]]])
+    code, hot = match(box, tf.constant([[2, 0]]))
+    positive = code[0, :, 4].numpy() > 0
+    iou = boxes.pairwise_iou(boxes.to_corners(tf.constant(anchors)), box[0, :1]).numpy()[:, 0]
+    assert positive[iou.argmax()]
+    assert positive[iou >= 0.5].all()
+    assert hot[0].numpy()[positive, 1].all()
+    assert not hot[0].numpy()[:, 0].any()
+    np.testing.assert_allclose(
+        boxes.decode(code[0, :, :4], tf.constant(anchors)).numpy()[positive],
+        np.tile(box[0, 0], (positive.sum(), 1)),
+        atol=1e-5,
+    )
+    ignored_code, ignored_hot = match(box, tf.constant([[-1, 0]]))
+    assert not ignored_code[0, :, 4].numpy().any()
+    assert not ignored_hot[0].numpy()[iou >= 0.4, 2].any()
+    assert ignored_hot[0].numpy()[iou < 0.4, 2].all()
+
+
+def test_losses_are_nothing_for_the_right_answer_and_more_for_a_wrong_one() -> None:
+    match = Matcher(Architecture(2, 96, 96).anchors(), 2, matched=0.5, unmatched=0.4)
+    code, hot = match(tf.constant([[[0.1, 0.1, 0.6, 0.6]]]), tf.constant([[1]]))
+    assert float(box_loss(code, code[..., :4])) == 0
+    assert float(box_loss(code, code[..., :4] + 1)) > 1
+    right = (hot[..., :2] - 0.5) * 40
+    assert float(class_loss(0.25)(hot, right)) < 1e-6
+    assert float(class_loss(0.25)(hot, -right)) > 1
+
+
+def test_suppression_keeps_one_of_two_alike_and_both_of_two_classes() -> None:
+    corners = tf.constant([[[0.1, 0.1, 0.5, 0.5], [0.1, 0.1, 0.5, 0.52], [0.6, 0.6, 0.9, 1.2]]])
+    scores = tf.constant([[[0.9, 0.0], [0.8, 0.7], [0.0, 0.6]]])
+    found = suppress_boxes(corners, scores, SuppressionOptions(max_detections=5))
+    assert float(found[OUTPUT_COUNT][0]) == 3
+    np.testing.assert_allclose(found[OUTPUT_SCORES][0], [0.9, 0.7, 0.6, 0, 0], rtol=1e-6)
+    np.testing.assert_array_equal(found[OUTPUT_CLASSES][0], [1, 2, 2, 0, 0])
+    assert float(tf.reduce_max(found[OUTPUT_BOXES])) == 1.0
+
+
+def test_folding_batch_norm_changes_no_answer() -> None:
+    keras.utils.set_random_seed(3)
+    architecture = Architecture(2, 96, 96, multiplier=0.25)
+    model = build_ssd(architecture)
+    rng = np.random.default_rng(3)
+    for layer in model.layers:
+        if layer.name.endswith("BatchNorm"):
+            layer.set_weights([rng.uniform(0.5, 1.5, value.shape) for value in layer.get_weights()])
+    folded, plain = fold_batch_norm(model, architecture)
+    assert not plain.batch_norm
+    pixels = rng.uniform(0, 255, (2, 96, 96, 3)).astype(np.float32)
+    one, other = model(pixels, training=False), folded(pixels, training=False)
+    for name in (BOXES, CLASSES):
+        np.testing.assert_allclose(one[name], other[name], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.data
+def test_the_published_weights_answer_as_the_interpreter_does(shared_data: Path) -> None:
+    path = shared_data / WEIGHTS
+    start = read_start(str(path))
+    assert start.multiplier == 0.75
+    architecture = start.fit(Architecture(90))
+    model = build_ssd(architecture)
+    assert start.put_into(model) == []
+    interpreter = open_tflite(path, keep_all=True)
+    details = {item["name"]: item for item in interpreter.get_tensor_details()}
+
+    def tensor(name: str) -> np.ndarray:
+        scale, zero = details[name]["quantization"]
+        return (interpreter.get_tensor(details[name]["index"]).astype(float) - zero) * scale
+
+    anchors = tf.constant(architecture.anchors())
+    np.testing.assert_allclose(tensor("anchors"), anchors, atol=0.0033)  # rounded to 8 bits in the file
+    photographs = sorted((shared_data / "samples").glob("*.jpg"))
+    assert photographs
+    for photograph in photographs:
+        pixels = Stretch(300, 300).apply(decode(photograph.read_bytes()).pixels)[None]
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], pixels)
+        interpreter.invoke()
+        said = model(pixels.astype(np.float32), training=False)
+        scores = tf.sigmoid(said[CLASSES]).numpy()[0]
+        np.testing.assert_allclose(scores, tensor("convert_scores")[0, :, 1:], atol=SCORE_TOLERANCE)
+        theirs = boxes.decode(tf.constant(tensor("Squeeze"), tf.float32), anchors).numpy()[0]
+        ours = boxes.decode(said[BOXES], anchors).numpy()[0]
+        surest = np.argsort(-scores.max(1))[:10]
+        np.testing.assert_allclose(ours[surest], theirs[surest], atol=BOX_TOLERANCE)
+        final = Detector(model, architecture)(pixels)
+        assert set(final) == set(DETECTION_OUTPUTS)
+        best = int(scores.max(1).argmax())
+        assert final[OUTPUT_CLASSES][0, 0] == scores[best].argmax() + 1
+
+
+def test_a_wrong_weights_file_is_named_for_what_it_is(tmp_path: Path) -> None:
+    cases = {
+        "picture.tflite": (b"\xff\xd8\xff\xe0" + bytes(20), "a JPEG picture"),
+        "page.tflite": (b"<html>not found</html>", "error page"),
+        "model.pb": (b"\x08\x01\x12\x00", "frozen TensorFlow graph"),
+        "empty.tflite": (b"", "an empty file"),
+        "archive.tar.gz": (b"\x1f\x8b\x08\x00", "gzip"),
+        "weights.npz": (b"PK\x03\x04" + bytes(20), "no checkpoint"),
+        "cut.tflite": (bytes(4) + b"TFL3" + bytes(40), "no TFLite model that can be run"),
+    }
+    for name, (content, told) in cases.items():
+        path = tmp_path / name
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=told):
+            read_start(str(path))
+    with pytest.raises(InputError, match=r"there are no weights .*expected is a quantised COCO"):
+        read_start(str(tmp_path / "missing"))
+
+
+def test_an_imagenet_backbone_fills_the_backbone() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        backbone = keras.applications.MobileNet(
+            input_shape=(96, 96, 3), alpha=0.25, include_top=False, weights=None
+        )
+    start = from_backbone(backbone, "random")
+    architecture = start.fit(Architecture(2, 96, 96))
+    assert start.multiplier == 0.25
+    assert architecture.batch_norm
+    with pytest.raises(InputError, match="no MobileNet V1"):
+        from_backbone(keras.Sequential([keras.Input((8,))]), "other")

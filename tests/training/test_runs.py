@@ -1,0 +1,180 @@
+"""Runs: trained, killed and gone on with, measured, exported."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from support.labelled import write_voc
+
+from sightline.contract import ModelCard
+from sightline.errors import InputError
+from sightline_training import checkpoint
+from sightline_training.cli import data as _data  # noqa: F401 - adds its commands
+from sightline_training.cli import model as _model  # noqa: F401
+from sightline_training.cli.main import cli
+from sightline_training.export import export_version
+from sightline_training.findings import Findings
+from sightline_training.presets import load_preset, preset_names
+from sightline_training.proof import ServedModel
+from sightline_training.run import FitOptions, Run
+from sightline_training.versions import next_version, versions_of
+
+PRESET = """
+[network]
+size = 96
+multiplier = 0.25
+[fit]
+steps = {steps}
+batch_size = 4
+checkpoint_every = 4
+evaluate_every = 4
+"""
+WAIT_S = 400  # for a process that starts TensorFlow on a busy machine
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    write_voc(tmp_path / "data", 12)
+    return tmp_path / "data"
+
+
+def preset(tmp_path: Path, steps: int) -> str:
+    path = tmp_path / f"tiny-{steps}.toml"
+    path.write_text(PRESET.format(steps=steps))
+    return str(path)
+
+
+def command(*arguments: object) -> list[str]:
+    program = "from sightline_training.cli import main; main()"
+    return [sys.executable, "-c", program, *(str(item) for item in arguments)]
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_and_ends_where_an_unbroken_one_does(tmp_path: Path, data: Path) -> None:
+    fit = ["fit", "--data", str(data), "--preset", preset(tmp_path, 8), "--folds", "3", "--out"]
+    process = subprocess.Popen(command(*fit, tmp_path / "cut"), stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + WAIT_S
+        while not (tmp_path / "cut" / "last.npz").exists():
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.02)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert not Run.open(tmp_path / "cut").done
+    invoke = CliRunner().invoke
+    refused = invoke(cli, [*fit, str(tmp_path / "cut")])
+    assert isinstance(refused.exception, InputError)
+    assert "--resume goes on with it" in refused.exception.detail
+    for arguments in ([str(tmp_path / "cut"), "--resume"], [str(tmp_path / "whole")]):
+        result = invoke(cli, [*fit, *arguments], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+    one, other = (checkpoint.weights(tmp_path / name / "last.npz") for name in ("whole", "cut"))
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        np.testing.assert_allclose(value, other[name], rtol=1e-2, atol=1e-2, err_msg=name)
+    assert list((tmp_path / "whole" / "tensorboard").glob("events.*"))
+
+
+@pytest.mark.slow
+def test_from_pictures_to_a_served_version_by_commands(tmp_path: Path, data: Path) -> None:
+    run, models = tmp_path / "run", tmp_path / "models" / "droids"
+    invoke = CliRunner().invoke
+    steps = (
+        ["fit", "--data", str(data), "--out", str(run), "--preset", preset(tmp_path, 4), "--folds", "3"],
+        ["evaluate", str(run), "--data", str(data), "--report", str(tmp_path / "report")],
+        ["export", str(run), str(models), "--data", str(data), "--version", "3"],
+        ["export", str(run), str(models), "--data", str(data), "--next"],
+    )
+    for arguments in steps:
+        result = invoke(cli, arguments, catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+    assert versions_of(models) == [3, 4]
+    assert not list(models.glob(".*"))
+    names = {path.name for path in (tmp_path / "report").iterdir()}
+    assert names == {"metrics.json", "precision-recall.png", "confusion.png", "false-alarms", "misses"}
+    served = ServedModel(models / "4")
+    (text,) = served.predict("card", "query", np.array([b""], object))["card"]
+    served.close()
+    card = ModelCard.from_dict(json.loads(text))
+    assert card.labels == {1: "BB-8", 2: "R2-D2"}
+    assert set(card.thresholds) == {1, 2}
+    assert "AP50" in card.metrics
+    assert len(card.data["fingerprint"]) == 64
+
+
+def test_a_version_is_never_overwritten(tmp_path: Path) -> None:
+    base = tmp_path / "droids"
+    (base / "0007").mkdir(parents=True)
+    assert next_version(base) == 8
+    with pytest.raises(InputError, match="version 7 already"):
+        export_version(base, None, None, None, None, version=7)  # type: ignore[arg-type]
+
+
+def test_presets_are_read_and_their_heads_tell_command_time_and_score() -> None:
+    import sightline_training
+
+    folder = Path(sightline_training.__file__).parent / "preset_files"
+    assert {"demo", "droids"} <= set(preset_names())
+    for name in preset_names():
+        assert load_preset(name).fit.steps > 0
+        head = (folder / f"{name}.toml").read_text().split("[")[0]
+        assert all(f"#   {word}" in head for word in ("command", "time", "expect"))
+
+
+def test_a_preset_with_an_unknown_field_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("[fit]\nstep = 3\n")
+    with pytest.raises(InputError, match="unknown fields: step"):
+        load_preset(str(path))
+    with pytest.raises(InputError, match="there is no preset 'other'"):
+        load_preset("other")
+    with pytest.raises(InputError, match="evaluate_every"):
+        FitOptions(checkpoint_every=50, evaluate_every=70)
+
+
+def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"run\.json is missing"):
+        Run.open(tmp_path)
+
+
+def test_thresholds_and_confusion_of_known_findings(tmp_path: Path) -> None:
+    dataset = write_voc(tmp_path, 6)
+    most = 4
+    outputs = {
+        "detection_boxes": np.zeros((6, most, 4), np.float32),
+        "detection_scores": np.zeros((6, most), np.float32),
+        "detection_classes": np.zeros((6, most), np.float32),
+        "num_detections": np.zeros(6, np.float32),
+    }
+    wanted = 0
+    for number, example in enumerate(dataset.examples):
+        for slot, box in enumerate(example.boxes):
+            wanted += 1
+            outputs["detection_boxes"][number, slot] = example.corners()[slot]
+            outputs["detection_scores"][number, slot] = 0.9
+            outputs["detection_classes"][number, slot] = dataset.labels.id_of(box.label)
+        false = len(example.boxes)
+        outputs["detection_boxes"][number, false] = (0.0, 0.0, 0.01, 0.01)
+        outputs["detection_scores"][number, false] = 0.3
+        outputs["detection_classes"][number, false] = 1
+        outputs["num_detections"][number] = false + 1
+    findings = Findings.of(dataset, outputs)
+    thresholds = findings.thresholds()
+    assert 0.3 < thresholds[1] < 0.9
+    table = findings.confusion(thresholds)
+    assert table.trace() == wanted
+    assert table.sum() == wanted
+    strict = findings.confusion({1: 0.95, 2: 0.95})
+    assert strict[1:, 0].sum() == wanted
+    assert len(findings.false_alarms(10)) == 6
+    assert findings.misses(10, thresholds) == []

@@ -1,0 +1,121 @@
+"""Pascal VOC XML, as labelImg, PASCAL VOC and the Oxford-IIIT pets have it."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Final
+from xml.etree import ElementTree as ET
+
+from sightline.errors import InputError
+from sightline_training.annotations.reading import Labelled, collect, pictures_in
+from sightline_training.examples import Dataset, Example, LabelledBox, LeftOut
+from sightline_training.labels import LabelMap
+from sightline_training.layout import ANNOTATIONS, IMAGES
+
+_LAYOUTS: Final = (
+    (IMAGES, ANNOTATIONS),
+    (IMAGES, f"{ANNOTATIONS}/xmls"),
+    ("JPEGImages", "Annotations"),
+    (".", "."),
+)
+_CORNERS: Final = ("ymin", "xmin", "ymax", "xmax")
+
+
+def to_xml(example: Example) -> str:
+    """An example as the XML that labelImg opens; corners are whole pixels of the upright picture."""
+    root = ET.Element("annotation")
+    ET.SubElement(root, "folder").text = example.path.parent.name
+    ET.SubElement(root, "filename").text = example.path.name
+    size = ET.SubElement(root, "size")
+    for tag, pixels in (("width", example.width), ("height", example.height), ("depth", 3)):
+        ET.SubElement(size, tag).text = str(pixels)
+    ET.SubElement(root, "segmented").text = "0"
+    for box in example.boxes:
+        node = ET.SubElement(root, "object")
+        ET.SubElement(node, "name").text = box.label
+        ET.SubElement(node, "pose").text = "Unspecified"
+        ET.SubElement(node, "truncated").text = "0"
+        ET.SubElement(node, "difficult").text = str(int(box.difficult))
+        corners = ET.SubElement(node, "bndbox")
+        for tag in ("xmin", "ymin", "xmax", "ymax"):
+            side = example.width if tag[0] == "x" else example.height
+            ET.SubElement(corners, tag).text = str(round(getattr(box, tag) * side))
+    ET.indent(root, space="\t")
+    return ET.tostring(root, encoding="unicode") + "\n"
+
+
+def read_objects(path: Path, width: int, height: int) -> tuple[LabelledBox, ...]:
+    """The objects of an annotation file.
+
+    Args:
+        path: the XML file.
+        width, height: pixels of the upright picture, by which the corners are divided. The file's own
+            `size` is not trusted: labelling tools have left zeros there.
+
+    Raises:
+        InputError: the file is not VOC XML.
+    """
+    try:
+        root = ET.parse(path).getroot()  # noqa: S314 - a user's own labels; expat bounds entity expansion
+        if root.tag != "annotation":
+            raise InputError(f"{path} is XML but no VOC annotation: its root is <{root.tag}>")
+        return tuple(_object(node, width, height) for node in root.iter("object"))
+    except (ET.ParseError, ValueError) as fault:
+        raise InputError(f"{path} is no VOC annotation: {fault}") from None
+
+
+def declared_size(path: Path) -> tuple[int, int] | None:
+    """Width and height that an annotation file gives; None where it gives none that can be meant."""
+    try:
+        root = ET.parse(path).getroot()  # noqa: S314 - as above
+        width, height = (int(root.findtext(f"size/{side}") or 0) for side in ("width", "height"))
+    except (ET.ParseError, ValueError):
+        return None
+    return (width, height) if width > 0 and height > 0 else None
+
+
+def _object(node: ET.Element, width: int, height: int) -> LabelledBox:
+    name = (node.findtext("name") or "").strip()
+    if not name:
+        raise ValueError("an object has no name")
+    pixels = []
+    for tag in _CORNERS:
+        text = node.findtext(f"bndbox/{tag}")
+        if text is None:
+            raise ValueError(f"the box of an object {name!r} has no {tag}")
+        pixels.append(float(text))
+    ymin, xmin, ymax, xmax = pixels
+    difficult = (node.findtext("difficult") or "0").strip() == "1"
+    return LabelledBox(name, ymin / height, xmin / width, ymax / height, xmax / width, difficult)
+
+
+def read_folder(folder: Path, labels: LabelMap | None) -> Dataset:
+    """Read pictures and their XML.
+
+    Known layouts: images/ and annotations/ (or annotations/xmls/, as the pets have it); JPEGImages/ and
+    Annotations/ (PASCAL VOC); both kinds in one folder (labelImg's default).
+
+    Raises:
+        InputError: as `collect`.
+    """
+    pictures, annotations = _halves(folder)
+    files = {path.stem: path for path in sorted(annotations.glob("*.xml"))}
+    found, left_out = [], []
+    for picture in pictures_in(pictures):
+        annotation = files.pop(picture.stem, None)
+        if annotation is None:
+            left_out.append(LeftOut(picture.name, "it has no annotation"))
+        else:
+            reader = partial(read_objects, annotation)
+            found.append(Labelled(picture.stem, picture, reader, declared_size(annotation)))
+    left_out += [LeftOut(path.name, f"there is no picture for it in {pictures}") for path in files.values()]
+    return collect(found, labels, left_out=left_out)
+
+
+def _halves(folder: Path) -> tuple[Path, Path]:
+    """Where the pictures and where the XML files are."""
+    for pictures, files in _LAYOUTS:
+        if (folder / pictures).is_dir() and any((folder / files).glob("*.xml")):
+            return folder / pictures, folder / files
+    return folder, folder

@@ -1,0 +1,76 @@
+"""Commands on data sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sightline_training.cli.inspection_text import print_inspection
+from sightline_training.cli.main import cli
+from sightline_training.cli.progress import counting
+from sightline_training.cli.tensorflow import start_tensorflow
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+@cli.command()
+@click.argument("folder", type=FOLDER)
+@click.option("--count", default=800, show_default=True, help="Pictures to draw.")
+@click.option("--seed", default=1, show_default=True, help="Another seed gives other pictures.")
+def synthetic(folder: Path, count: int, seed: int) -> None:
+    """Draw a labelled data set of droids into FOLDER, unless it is there already."""
+    draw(folder, count, seed)
+
+
+def draw(folder: Path, count: int, seed: int) -> None:
+    """Draw a data set and show how far it is."""
+    from sightline_training.synthetic import SyntheticOptions, draw_dataset
+
+    with counting(f"drawing {folder.name}", count) as counter:
+        drawn = draw_dataset(folder, SyntheticOptions(count, seed), progress=counter.advance)
+    click.echo(f"{folder}: {count} pictures {'drawn' if drawn else 'are there already'}")
+
+
+@cli.command()
+@click.argument("data", type=FOLDER)
+@click.argument("out", type=FOLDER)
+@click.option("--shards", default=1, show_default=True, help="Files to spread the pictures over.")
+@click.option("--compress", is_flag=True, help="Compress them with gzip.")
+def convert(data: Path, out: Path, shards: int, compress: bool) -> None:
+    """Write DATA (VOC, COCO, YOLO or TFRecord) as the Object Detection API's TFRecord and label map."""
+    start_tensorflow()
+    from sightline_training.annotations import read_dataset
+    from sightline_training.records import write_files
+
+    dataset = read_dataset(data)
+    with counting("writing", len(dataset.examples)) as counter:
+        written = write_files(out, dataset, shards=shards, compress=compress, progress=counter.advance)
+    for item in dataset.left_out:
+        click.echo(f"left out: {item.name}: {item.reason}", err=True)
+    click.echo(
+        f"{out}: {len(dataset.examples)} pictures in {len(written)} files, {len(dataset.labels)} classes"
+    )
+
+
+@cli.command("inspect")
+@click.argument("data", type=FOLDER)
+@click.option("--against", type=FOLDER, help="Another set, such as the test set, to be kept apart from.")
+@click.option("--run", "run", type=FOLDER, help="A trained run, to tell where labels may be missing.")
+@click.option("--page", type=FOLDER, help="A folder for a page of pictures and plots.")
+def inspect_data(data: Path, against: Path | None, run: Path | None, page: Path | None) -> None:
+    """Tell what a data set is worth before an hour is spent on it."""
+    start_tensorflow()
+    from sightline_training.annotations import read_dataset
+    from sightline_training.inspection import inspect
+    from sightline_training.inspection_page import write_page
+    from sightline_training.run import Run
+    from sightline_training.workflow import findings_of
+
+    dataset = read_dataset(data)
+    other = read_dataset(against, dataset.labels) if against else None
+    findings = findings_of(Run.open(run), dataset) if run else None
+    found = inspect(dataset, against=other, findings=findings)
+    print_inspection(found)
+    if page is not None:
+        click.echo(f"{write_page(page, found)}: pictures and plots")

@@ -1,0 +1,178 @@
+"""Commands on runs and versions."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sightline_training.cli.data import FOLDER, draw
+from sightline_training.cli.main import cli
+from sightline_training.cli.progress import Counter, counting
+from sightline_training.cli.tensorflow import start_tensorflow
+
+if TYPE_CHECKING:
+    from sightline_training.run import Run
+    from sightline_training.splits import Split
+    from sightline_training.train import Progress
+
+DEMO_TRAINING = 800  # pictures
+DEMO_TEST = 150  # pictures, of another seed
+DEMO_SEEDS = (1, 2)
+_WEIGHTS_HELP = "Weights to start from: a .tflite, a run or its .npz, a Keras backbone, or `imagenet`."
+
+
+@cli.command()
+@click.option("--data", type=FOLDER, required=True, help="Labelled pictures.")
+@click.option("--out", type=FOLDER, required=True, help="The run's folder.")
+@click.option("--weights", help=_WEIGHTS_HELP + " Random without it.")
+@click.option("--preset", default="droids", show_default=True, help="A preset's name, or a .toml file.")
+@click.option(
+    "--folds", default=5, show_default=True, help="One part in so many is held out; 1 holds out none."
+)
+@click.option("--resume", is_flag=True, help="Go on with the run that is there.")
+def fit(data: Path, out: Path, *, weights: str | None, preset: str, folds: int, resume: bool) -> None:
+    """Train a detector. Ctrl-C or a kill leaves a run that --resume goes on with."""
+    start_tensorflow()
+    from sightline_training.annotations import read_dataset
+    from sightline_training.presets import load_preset
+    from sightline_training.splits import fold_of
+    from sightline_training.starting import read_start
+    from sightline_training.workflow import begin_run, train_run, whole
+
+    split = fold_of(read_dataset(data), 0, folds=folds) if folds > 1 else whole(data)
+    start = read_start(weights) if weights else None
+    run = begin_run(out, split, load_preset(preset), start, resume=resume)
+    _tell_split(run, split)
+    with _training(run) as counter:
+        train_run(run, split, start, tell=_teller(counter))
+    click.echo(f"{out}: trained {run.settings.fit.steps} steps")
+
+
+@cli.command()
+@click.option("--data", type=FOLDER, required=True, help="Labelled pictures.")
+@click.option("--out", type=FOLDER, required=True, help="Where the runs of the folds go.")
+@click.option("--weights", help=_WEIGHTS_HELP + " Random without it.")
+@click.option("--preset", default="droids", show_default=True, help="A preset's name, or a .toml file.")
+@click.option("--folds", default=3, show_default=True, type=click.IntRange(min=2), help="Parts.")
+def crossval(data: Path, out: Path, weights: str | None, preset: str, folds: int) -> None:
+    """Train once for each part of the data without it, and measure on it. Goes on where it was stopped."""
+    start_tensorflow()
+    from sightline_training.annotations import read_dataset
+    from sightline_training.crossval import cross_validate, summary
+    from sightline_training.presets import load_preset
+    from sightline_training.starting import read_start
+
+    recipe = load_preset(preset)
+    start = read_start(weights) if weights else None
+    with counting("training", folds * recipe.fit.steps) as counter:
+
+        def tell(number: int, progress: Progress) -> None:
+            counter.reach(number * progress.steps + progress.step, f"fold {number} loss {progress.loss:.2f}")
+
+        results = cross_validate(out, read_dataset(data), recipe, start, folds=folds, tell=tell)
+    for fold in results:
+        click.echo(f"fold {fold.number}, {fold.pictures} pictures:")
+        _print_metrics(fold.metrics.flat())
+    facts: Any = summary(results)
+    click.echo("mean: " + "  ".join(f"{name} {value:.3f}" for name, value in facts["mean"].items()))
+
+
+@cli.command()
+@click.argument("run", type=FOLDER)
+@click.option("--data", type=FOLDER, required=True, help="Labelled pictures; those trained on are left out.")
+@click.option("--report", type=FOLDER, help="A folder for curves, confusion and the worst cases.")
+def evaluate(run: Path, data: Path, report: Path | None) -> None:
+    """Measure a run's best weights on held-out pictures; find the best threshold of each class."""
+    run_evaluate(run, data, report)
+
+
+@cli.command()
+@click.argument("run", type=FOLDER)
+@click.argument("base", type=FOLDER)
+@click.option("--data", type=FOLDER, required=True, help="Pictures for warm-up and golden answers.")
+@click.option("--version", type=click.IntRange(min=1), help="The version's number.")
+@click.option("--next", "next_", is_flag=True, help="Take the next number (the default).")
+def export(run: Path, base: Path, data: Path, version: int | None, next_: bool) -> None:
+    """Write a run's best weights as a version folder below BASE (MODELS/NAME)."""
+    if version is not None and next_:
+        raise click.UsageError("--version and --next exclude each other")
+    run_export(run, base, data, version)
+
+
+@cli.command()
+@click.option(
+    "--data", type=FOLDER, required=True, help="Where the drawn pictures go: DATA/train, DATA/test."
+)
+@click.option("--run", "run", type=FOLDER, required=True, help="The run's folder.")
+@click.option("--models", type=FOLDER, required=True, help="MODELS/NAME; its version 1 is made.")
+def demo(data: Path, run: Path, models: Path) -> None:
+    """Draw droids, train on them, measure on others, export version 1. What is done is not done again."""
+    from sightline_training.versions import versions_of
+
+    if versions_of(models):
+        click.echo(f"{models} has version {versions_of(models)[-1]} already")
+        return
+    draw(data / "train", DEMO_TRAINING, DEMO_SEEDS[0])
+    draw(data / "test", DEMO_TEST, DEMO_SEEDS[1])
+    start_tensorflow()
+    from sightline_training.presets import load_preset
+    from sightline_training.workflow import begin_run, train_run, whole
+
+    split = whole(data / "train")
+    begun = begin_run(run, split, load_preset("demo"), resume=True)
+    with _training(begun) as counter:
+        train_run(begun, split, tell=_teller(counter))
+    run_evaluate(run, data / "test", None)
+    run_export(run, models, data / "test", 1)
+
+
+def run_evaluate(folder: Path, data: Path, report: Path | None) -> None:
+    """Measure, print, keep the numbers for the card, and draw the report if one is asked for."""
+    start_tensorflow()
+    from sightline_training.run import Run
+    from sightline_training.workflow import evaluate_run
+
+    found = evaluate_run(Run.open(folder), data)
+    click.echo(f"on {len(found.dataset.examples)} held-out pictures (COCO metric, pycocotools):")
+    _print_metrics(found.metrics.flat())
+    for class_id, score in found.findings.thresholds().items():
+        click.echo(f"  best threshold of {found.findings.labels[class_id]}: {score:.3f}")
+    if report is not None:
+        from sightline_training.report import write_report
+
+        click.echo(f"{write_report(report, found)}: curves, confusion and the worst cases")
+
+
+def run_export(folder: Path, base: Path, data: Path, version: int | None) -> None:
+    """Export a run's best weights."""
+    start_tensorflow()
+    from sightline_training.run import Run
+    from sightline_training.workflow import export_run
+
+    made = export_run(Run.open(folder), base, data, version=version)
+    click.echo(f"{made}: exported, and proved through TensorFlow's v1 loader")
+
+
+def _training(run: Run) -> AbstractContextManager[Counter]:
+    return counting("training", run.settings.fit.steps)
+
+
+def _teller(counter: Counter) -> Any:
+    def tell(progress: Progress) -> None:
+        found = f" AP {progress.metrics.AP:.3f}" if progress.metrics else ""
+        counter.reach(progress.step, f"loss {progress.loss:.2f}{found}")
+
+    return tell
+
+
+def _tell_split(run: Run, split: Split) -> None:
+    left_out = len(split.held_out.examples)
+    click.echo(f"{run.folder}: {len(split.training.examples)} pictures to learn from, {left_out} held out")
+
+
+def _print_metrics(values: dict[str, float]) -> None:
+    for name, value in values.items():
+        click.echo(f"  {name:<12} {value:.3f}")

@@ -1,0 +1,84 @@
+"""Cross-validation: every picture is held out once, and never tuned on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Final
+
+from sightline_training.coco_metrics import CocoMetrics, measure, predict
+from sightline_training.detector import Detector
+from sightline_training.examples import Dataset
+from sightline_training.findings import Findings
+from sightline_training.pictures import load_pictures
+from sightline_training.presets import Preset
+from sightline_training.replacing import write_text
+from sightline_training.splits import fold_of
+from sightline_training.starting import Start
+from sightline_training.train import Progress
+from sightline_training.workflow import begin_run, input_size, train_run
+
+SUMMARY: Final = "crossval.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """One part held out."""
+
+    number: int
+    pictures: int
+    metrics: CocoMetrics
+    findings: Findings
+    held_out: Dataset
+
+
+def cross_validate(
+    folder: Path,
+    dataset: Dataset,
+    preset: Preset,
+    start: Start | None,
+    *,
+    folds: int,
+    tell: Callable[[int, Progress], None] = lambda _number, _progress: None,
+) -> list[Fold]:
+    """Train once for each part, without looking at it, and measure on it.
+
+    The steps are the preset's: nothing is stopped early or chosen on the part that is held out. Runs that
+    are there from an interrupted call are gone on with.
+
+    Returns:
+        What each part gave; also written to `folder` as SUMMARY.
+    """
+    results = []
+    for number in range(folds):
+        split = fold_of(dataset, number, folds=folds)
+        run = begin_run(folder / f"fold-{number}", split, preset, start, resume=True)
+        model = train_run(run, split, start, measure_on_the_way=False, tell=partial(tell, number))
+        pixels = load_pictures(split.held_out.examples, input_size(run))
+        outputs = predict(Detector(model, run.settings.architecture), pixels)
+        results.append(
+            Fold(
+                number,
+                len(split.held_out.examples),
+                measure(split.held_out, outputs),
+                Findings.of(split.held_out, outputs),
+                split.held_out,
+            )
+        )
+        write_text(folder / SUMMARY, json.dumps(summary(results), indent=2))
+    return results
+
+
+def summary(folds: list[Fold]) -> dict[str, object]:
+    """Mean and spread over the folds, and each fold's own numbers."""
+    names = ("AP", "AP50", "AP75")
+    values = {name: [getattr(fold.metrics, name) for fold in folds] for name in names}
+    return {
+        "mean": {name: round(mean(found), 4) for name, found in values.items()},
+        "stdev": {name: round(stdev(found), 4) for name, found in values.items() if len(found) > 1},
+        "folds": [{"pictures": fold.pictures, **fold.metrics.to_dict()} for fold in folds],
+    }

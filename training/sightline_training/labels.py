@@ -1,0 +1,113 @@
+"""Class names and their ids."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from sightline.contract import FIRST_CLASS_ID
+from sightline.errors import InputError
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """The classes of a detector in the order of their ids, which count from 1 (0 is the background)."""
+
+    names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.names:
+            raise InputError("a label map names at least one class")
+        if len(set(self.names)) != len(self.names):
+            raise InputError(f"a label map names each class once, not {', '.join(self.names)}")
+
+    @classmethod
+    def from_ids(cls, names: Mapping[int, str]) -> LabelMap:
+        """Make one of id -> name; the ids must run from 1 without a gap.
+
+        Raises:
+            InputError: they do not.
+        """
+        wanted = list(range(FIRST_CLASS_ID, FIRST_CLASS_ID + len(names)))
+        if sorted(names) != wanted:
+            raise InputError(f"class ids must run from {FIRST_CLASS_ID} without a gap, not {sorted(names)}")
+        return cls(tuple(names[number] for number in wanted))
+
+    @classmethod
+    def of(cls, labels: Iterable[str]) -> LabelMap:
+        """The map of these labels in alphabetical order, for data that comes without one."""
+        return cls(tuple(sorted(set(labels))))
+
+    @property
+    def by_id(self) -> dict[int, str]:
+        """Class id -> name, as the model card holds it."""
+        return dict(enumerate(self.names, FIRST_CLASS_ID))
+
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        return {name: number for number, name in self.by_id.items()}
+
+    def id_of(self, name: str) -> int:
+        """The id of a class.
+
+        Raises:
+            InputError: the map lacks it.
+        """
+        try:
+            return self._ids[name]
+        except KeyError:
+            known = ", ".join(self.names)
+            raise InputError(f"the label map lacks the class {name!r}; it has {known}") from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._ids
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+_ITEM = re.compile(r"item\s*\{(.*?)\}", re.DOTALL)
+_ID = re.compile(r"\bid\s*:\s*(\d+)")
+_NAME = re.compile(r"""\b(display_name|name)\s*:\s*(['"])(.*?)\2""")
+
+
+def to_pbtxt(labels: LabelMap) -> str:
+    """The map as the Object Detection API's `label_map.pbtxt` (string_int_label_map.proto).
+
+    Raises:
+        InputError: a name cannot be quoted.
+    """
+    items = (
+        f"item {{\n  id: {number}\n  name: {_quoted(name)}\n}}\n" for number, name in labels.by_id.items()
+    )
+    return "".join(items)
+
+
+def _quoted(name: str) -> str:
+    quote = '"' if "'" in name else "'"
+    if quote in name or "\n" in name:
+        raise InputError(f"a label map cannot hold the name {name!r}: it mixes both kinds of quote, or lines")
+    return f"{quote}{name}{quote}"
+
+
+def from_pbtxt(text: str) -> LabelMap:
+    """The inverse of `to_pbtxt`; a `display_name` is preferred to a `name`, as the API prefers it.
+
+    Raises:
+        InputError: the text is no label map, or its ids leave a gap.
+    """
+    names: dict[int, str] = {}
+    for item in _ITEM.findall(text):
+        number = _ID.search(item)
+        found = {kind: name for kind, _, name in _NAME.findall(item)}
+        if number is None or not found:
+            raise InputError(f"an item of the label map has no id or no name: {' '.join(item.split())!r}")
+        names[int(number[1])] = found.get("display_name", found.get("name", ""))
+    if not names:
+        raise InputError("no label map: it holds no item { id: … name: … }")
+    return LabelMap.from_ids(names)

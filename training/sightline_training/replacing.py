@@ -1,0 +1,64 @@
+"""Files and folders that appear whole or not at all: written beside, then renamed."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sightline.errors import InputError
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file so that a reader sees the old content or the new, never a part."""
+    with _beside(path) as part:
+        part.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """As `write_bytes`, in UTF-8."""
+    write_bytes(path, text.encode())
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    part = _part_of(path)
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """A path to write to; the file gets its name when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _beside(path) as part:
+        yield part
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill; it gets its name when the block ends well, and is removed when it does not.
+
+    Raises:
+        InputError: a folder of that name is there already, and is not empty.
+    """
+    part = _part_of(path)
+    part.mkdir(parents=True)
+    try:
+        yield part
+        try:
+            part.rename(path)  # takes the place of an empty folder, and of nothing else
+        except OSError:
+            raise InputError(f"{path} is there already; remove it or name another folder") from None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _part_of(path: Path) -> Path:
+    """A hidden name beside `path` that no other process picks; TensorFlow Serving takes it for no version."""
+    return path.parent / f".{path.name}.{secrets.token_hex(4)}.part"

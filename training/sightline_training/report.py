@@ -1,0 +1,113 @@
+"""An evaluation as a folder of plots and pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.detections import Detection, ImageSize
+from sightline.draw import draw
+from sightline.geometry import Stretch
+from sightline.images import decode, encode_jpeg
+from sightline_training.examples import Example
+from sightline_training.findings import Findings
+from sightline_training.replacing import new_folder
+from sightline_training.workflow import Evaluated
+
+_WORST: Final = 12  # false alarms, and as many misses
+_LONGEST: Final = 640  # pixels of a drawn picture's longer side
+_DPI: Final = 110
+
+
+def write_report(folder: Path, evaluated: Evaluated) -> Path:
+    """Write metrics, precision-recall curves, the confusion matrix and the worst cases.
+
+    Args:
+        folder: where to; it appears when the last file is written.
+        evaluated: what an evaluation found.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: the folder is there already.
+    """
+    findings = evaluated.findings
+    thresholds = findings.thresholds()
+    with new_folder(folder) as part:
+        facts = {"metrics": evaluated.metrics.flat(), "thresholds": thresholds}
+        (part / "metrics.json").write_text(json.dumps(facts, indent=2), encoding="utf-8")
+        _plot_curves(part / "precision-recall.png", findings)
+        _plot_confusion(part / "confusion.png", findings, findings.confusion(thresholds))
+        _draw_worst(part, evaluated, thresholds)
+    return folder
+
+
+def _plot_curves(path: Path, findings: Findings) -> None:
+    from matplotlib.figure import Figure  # the object interface: no window system, no global state
+
+    figure = Figure(figsize=(5, 4), layout="constrained")
+    axes = figure.subplots()
+    for class_id, label in findings.labels.items():
+        curve = findings.curve(class_id)
+        axes.step(curve.recall, curve.precision, where="post", label=label)
+    axes.set(xlabel="recall", ylabel="precision at IoU 0.5", xlim=(0, 1.02), ylim=(0, 1.02))
+    axes.legend(loc="lower left")
+    figure.savefig(path, dpi=_DPI)
+
+
+def _plot_confusion(path: Path, findings: Findings, table: NDArray[np.int64]) -> None:
+    from matplotlib.figure import Figure
+
+    names = ["nothing", *findings.labels.values()]
+    side = 2.5 + 0.5 * len(names)
+    figure = Figure(figsize=(side, side), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(table, cmap="Blues")
+    axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
+    axes.set_yticks(range(len(names)), names)
+    axes.set(xlabel="the detector says", ylabel="the label says")
+    for (row, column), count in np.ndenumerate(table):
+        dark = count > table.max() / 2
+        axes.text(column, row, str(count), ha="center", va="center", color="white" if dark else "black")
+    figure.savefig(path, dpi=_DPI)
+
+
+def _draw_worst(folder: Path, evaluated: Evaluated, thresholds: dict[int, float]) -> None:
+    findings, examples = evaluated.findings, evaluated.dataset.examples
+    (folder / "false-alarms").mkdir()
+    for rank, item in enumerate(findings.false_alarms(_WORST), 1):
+        label = findings.labels[item.class_id]
+        picture = _drawn(examples[item.picture], [(label, item.class_id, item.score, item.box)])
+        (folder / "false-alarms" / f"{rank:02d}-{examples[item.picture].name}.jpg").write_bytes(picture)
+    (folder / "misses").mkdir()
+    for rank, missed in enumerate(findings.misses(_WORST, thresholds), 1):
+        label = findings.labels[missed.class_id]
+        picture = _drawn(examples[missed.picture], [(label, missed.class_id, missed.score, missed.box)])
+        (folder / "misses" / f"{rank:02d}-{examples[missed.picture].name}.jpg").write_bytes(picture)
+
+
+def drawn_boxes(example: Example) -> bytes:
+    """A picture with its labelled boxes, as JPEG bytes."""
+    ids = {label: number for number, label in enumerate(sorted({box.label for box in example.boxes}), 1)}
+    boxes = [
+        (box.label, ids[box.label], 1.0, (box.ymin, box.xmin, box.ymax, box.xmax)) for box in example.boxes
+    ]
+    return _drawn(example, boxes)
+
+
+def _drawn(
+    example: Example, boxes: Iterable[tuple[str, int, float, tuple[float, float, float, float]]]
+) -> bytes:
+    """A picture with boxes on it, as JPEG bytes."""
+    pixels = decode(example.read()).pixels
+    scale = min(1.0, _LONGEST / max(example.width, example.height))
+    small = Stretch(round(example.height * scale), round(example.width * scale)).apply(pixels)
+    size = ImageSize(example.width, example.height)
+    found = [Detection.make(label, class_id, score, box, size) for label, class_id, score, box in boxes]
+    return encode_jpeg(draw(small, found))

@@ -1,0 +1,167 @@
+"""A run's folder: what was asked for, how far it came, the best and the last weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import keras
+
+from sightline.errors import InputError
+from sightline_training import checkpoint
+from sightline_training.augmentation import AugmentationOptions
+from sightline_training.labels import LabelMap
+from sightline_training.model import Architecture, build_ssd
+from sightline_training.replacing import write_text
+
+_SETTINGS: Final = "run.json"
+_LAST: Final = "last.npz"
+_BEST: Final = "best.npz"
+_DONE: Final = "done.json"
+_METRICS: Final = "metrics.json"
+_BOARD: Final = "tensorboard"
+
+
+@dataclass(frozen=True, slots=True)
+class FitOptions:
+    """How to train."""
+
+    steps: int = 450
+    batch_size: int = 8
+    learning_rate: float = 5e-4  # its peak; a cosine takes it to 0
+    warmup_steps: int = 50
+    clip_norm: float = 10.0  # of all gradients together
+    average: float = 0.98  # momentum of the weights' moving average, which is what is kept
+    frozen: int = 0  # of the first convolutions, left as they are
+    checkpoint_every: int = 50  # steps
+    evaluate_every: int = 50  # steps, a multiple of checkpoint_every
+    patience: int = 0  # evaluations without a better AP after which to stop; 0 never stops
+    matched: float = 0.5  # IoU from which an anchor answers for a box
+    unmatched: float = 0.4  # IoU below which an anchor is background
+    focal_alpha: float = 0.25  # weight of what is there, in the class loss; the rest is of what is not
+    seed: int = 1
+    augmentation: AugmentationOptions = field(default_factory=AugmentationOptions)
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "checkpoint_every", "evaluate_every"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; it is at least 1")
+        if self.evaluate_every % self.checkpoint_every:
+            raise InputError(
+                f"evaluate_every is {self.evaluate_every}; it is a multiple of checkpoint_every, "
+                f"which is {self.checkpoint_every}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """What makes a run what it is; a run goes on only under the settings it was begun with."""
+
+    architecture: Architecture
+    labels: LabelMap
+    fit: FitOptions
+    data: Mapping[str, Any]  # fingerprint and size of the data, names of the pictures held out
+
+    def to_json(self) -> str:
+        """As text that `from_json` reads."""
+        return json.dumps(asdict(self), indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> RunSettings:
+        """The inverse of `to_json`."""
+        plain = json.loads(text)
+        fit = plain["fit"]
+        fit["augmentation"] = AugmentationOptions(**fit["augmentation"])
+        labels = LabelMap(tuple(plain["labels"]["names"]))
+        return cls(Architecture(**plain["architecture"]), labels, FitOptions(**fit), plain["data"])
+
+
+class Run:
+    """A run on disk. Every file in it is written beside and renamed."""
+
+    def __init__(self, folder: Path, settings: RunSettings) -> None:
+        self.folder = folder
+        self.settings = settings
+
+    @classmethod
+    def begin(cls, folder: Path, settings: RunSettings, *, resume: bool = False) -> Run:
+        """Begin a run, or with `resume` find the one begun with these very settings.
+
+        Raises:
+            InputError: the folder holds a run that was not asked for, or one with other settings.
+        """
+        if (folder / _SETTINGS).exists():
+            if not resume:
+                raise InputError(f"{folder} holds a run already; --resume goes on with it")
+            run = cls.open(folder)
+            if run.settings.to_json() != settings.to_json():
+                raise InputError(f"{folder} holds a run with other settings or data; name another folder")
+            return run
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / _SETTINGS, settings.to_json())
+        return cls(folder, settings)
+
+    @classmethod
+    def open(cls, folder: Path) -> Run:
+        """Find a run.
+
+        Raises:
+            InputError: there is none.
+        """
+        try:
+            text = (folder / _SETTINGS).read_text(encoding="utf-8")
+        except OSError:
+            raise InputError(f"{folder} holds no run: {_SETTINGS} is missing") from None
+        try:
+            return cls(folder, RunSettings.from_json(text))
+        except (ValueError, KeyError, TypeError) as fault:
+            raise InputError(f"{folder / _SETTINGS} cannot be read: {fault}") from None
+
+    @property
+    def last(self) -> Path:
+        """Weights and optimizer of the latest step that was kept."""
+        return self.folder / _LAST
+
+    @property
+    def best(self) -> Path:
+        """Weights of the best evaluation so far; of the last one where there was none."""
+        return self.folder / _BEST
+
+    @property
+    def board(self) -> Path:
+        """TensorBoard's event files."""
+        return self.folder / _BOARD
+
+    @property
+    def done(self) -> bool:
+        """Whether the run came to its end."""
+        return (self.folder / _DONE).exists()
+
+    def finish(self, summary: Mapping[str, Any]) -> None:
+        """Mark the run as having come to its end."""
+        write_text(self.folder / _DONE, json.dumps(summary, indent=2))
+
+    def keep_metrics(self, metrics: Mapping[str, Any]) -> None:
+        """Write what `evaluate` found; export puts it into the card."""
+        write_text(self.folder / _METRICS, json.dumps(metrics, indent=2))
+
+    def metrics(self) -> dict[str, Any]:
+        """What `evaluate` found, or nothing."""
+        path = self.folder / _METRICS
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return found
+
+    def trained(self) -> keras.Model:
+        """The network with the run's best weights.
+
+        Raises:
+            InputError: the run has kept none yet.
+        """
+        if not self.best.exists():
+            raise InputError(f"{self.folder} has kept no weights yet; let `fit` finish first")
+        model = build_ssd(self.settings.architecture)
+        checkpoint.restore(self.best, model)
+        return model

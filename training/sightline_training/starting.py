@@ -1,0 +1,139 @@
+"""Weights to start from: a published COCO detector, an ImageNet backbone, an earlier run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import InputError
+from sightline_training import checkpoint
+from sightline_training.file_kinds import kind_of
+from sightline_training.model import Architecture
+from sightline_training.run import Run
+from sightline_training.tflite_weights import read_tflite
+
+IMAGENET: Final = "imagenet"  # in place of a file
+EXPECTED: Final = (
+    "a quantised COCO SSD MobileNet V1 (.tflite), a run's folder, a run's checkpoint (.npz), "
+    f"a Keras MobileNet V1 backbone (.h5, .keras), or the word {IMAGENET}"
+)
+_FIRST: Final = "Conv2d_0"
+_FIRST_FILTERS: Final = 32  # at width 1
+
+Weights = dict[str, list[NDArray[np.float32]]]  # layer name -> arrays, as `set_weights` takes them
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Weights by layer, and what they say of the network they came from."""
+
+    weights: Weights
+    batch_norm: bool
+    source: str
+
+    @property
+    def multiplier(self) -> float:
+        """The width of the network that they came from."""
+        return float(self.weights[_FIRST][0].shape[-1]) / _FIRST_FILTERS
+
+    def fit(self, architecture: Architecture) -> Architecture:
+        """The architecture that takes these weights."""
+        return replace(architecture, multiplier=self.multiplier, batch_norm=self.batch_norm)
+
+    def put_into(self, model: keras.Model) -> list[str]:
+        """Set every layer whose shapes agree. Returns the names of the others, which stay random.
+
+        Class predictors agree only where the number of classes does; box predictors always.
+        """
+        fresh = []
+        for layer in model.layers:
+            if not layer.weights:
+                continue
+            arrays = self.weights.get(layer.name)
+            if arrays is None or [array.shape for array in arrays] != [v.shape for v in layer.weights]:
+                fresh.append(layer.name)
+            else:
+                layer.set_weights(arrays)
+        return fresh
+
+
+def read_start(source: str) -> Start:
+    """Read starting weights.
+
+    Raises:
+        InputError: the file is missing, or is something else; it is named for what it is.
+    """
+    if source == IMAGENET:
+        return from_backbone(
+            keras.applications.MobileNet(alpha=1.0, include_top=False, weights=IMAGENET), source
+        )
+    path = Path(source)
+    if not path.exists():
+        raise InputError(f"there are no weights {path}; expected is {EXPECTED}")
+    if path.is_dir():
+        return _from_checkpoint(Run.open(path).best)
+    kind = kind_of(path)
+    readers: dict[str, Callable[[Path], Start]] = {
+        "tflite": lambda file: Start(read_tflite(file), batch_norm=False, source=str(file)),
+        "npz": _from_checkpoint,
+        "hdf5": _from_keras_file,
+        "keras": _from_keras_file,
+    }
+    if kind.code not in readers:
+        raise InputError(f"{path} is {kind.text}; expected is {EXPECTED}")
+    return readers[kind.code](path)
+
+
+def _from_checkpoint(path: Path) -> Start:
+    by_layer: Weights = {}
+    for name, array in checkpoint.weights(path).items():
+        by_layer.setdefault(name.split("/")[0], []).append(array)
+    if _FIRST not in by_layer:
+        raise InputError(f"{path} is a checkpoint of another network: it has no layer {_FIRST}")
+    return Start(by_layer, batch_norm=any(name.endswith("BatchNorm") for name in by_layer), source=str(path))
+
+
+def _from_keras_file(path: Path) -> Start:
+    try:
+        if path.suffix == ".keras":
+            backbone = keras.saving.load_model(path, compile=False)
+        else:
+            backbone = keras.applications.MobileNet(alpha=1.0, include_top=False, weights=str(path))
+    except (ValueError, OSError, TypeError) as fault:
+        raise InputError(f"{path} is no MobileNet V1 backbone of width 1 that Keras reads: {fault}") from None
+    return from_backbone(backbone, str(path))
+
+
+def from_backbone(backbone: keras.Model, source: str) -> Start:
+    """The convolutions of a `keras.applications.MobileNet`, under our names.
+
+    Its strided convolutions pad at the other side than TensorFlow's SAME, a shift of one pixel that
+    training takes up. The detector's own layers start random.
+
+    Raises:
+        InputError: the network is no MobileNet V1.
+    """
+    weights: Weights = {}
+    try:
+        for kind, ours in (("conv1", _FIRST), *_keras_names()):
+            weights[ours] = backbone.get_layer(kind).get_weights()
+            weights[f"{ours}_BatchNorm"] = backbone.get_layer(f"{kind}_bn").get_weights()
+    except ValueError as fault:
+        raise InputError(f"{source} is no MobileNet V1 backbone: {fault}") from None
+    return Start(weights, batch_norm=True, source=source)
+
+
+def _keras_names() -> list[tuple[str, str]]:
+    """(name in keras.applications, name here) of the separable convolutions' halves."""
+    halves = (("dw", "depthwise"), ("pw", "pointwise"))
+    return [
+        (f"conv_{half}_{number}", f"Conv2d_{number}_{ours}")
+        for number in range(1, 14)
+        for half, ours in halves
+    ]

@@ -1,0 +1,224 @@
+"""The training loop: Keras' own `fit`, with what a run needs around it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from sightline.geometry import Stretch
+from sightline_training import checkpoint
+from sightline_training.batches import Batches
+from sightline_training.board import Board
+from sightline_training.coco_metrics import CocoMetrics, measure, predict
+from sightline_training.detector import Detector
+from sightline_training.examples import Dataset
+from sightline_training.losses import box_loss, class_loss
+from sightline_training.model import BOXES, CLASSES, Architecture, build_ssd
+from sightline_training.pictures import load_pictures
+from sightline_training.run import FitOptions, Run
+from sightline_training.targets import Matcher
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a run tells as it goes."""
+
+    step: int
+    steps: int
+    loss: float
+    metrics: CocoMetrics | None = None  # of an evaluation that was just made
+
+
+def _quiet(_: Progress) -> None:
+    """Say nothing."""
+
+
+def fit(
+    run: Run,
+    training: Dataset,
+    validation: Dataset | None = None,
+    *,
+    start: Callable[[keras.Model], object] = lambda _: None,
+    tell: Callable[[Progress], None] = _quiet,
+) -> keras.Model:
+    """Train, or go on from where the run's last checkpoint stands.
+
+    Args:
+        run: where settings come from and weights go to.
+        training: what to learn from.
+        validation: what to measure on; None keeps the last weights as the best.
+        start: puts the weights to start from into the new network.
+        tell: told of every step.
+
+    Returns:
+        The network with the best weights.
+    """
+    if run.done:
+        return run.trained()
+    options, architecture = run.settings.fit, run.settings.architecture
+    keras.utils.set_random_seed(options.seed)
+    with _strategy().scope():
+        model = build_ssd(architecture)
+        start(model)
+        _freeze(model, options.frozen)
+        optimizer = _optimizer(options)
+        model.compile(
+            optimizer=optimizer,
+            loss={BOXES: box_loss, CLASSES: class_loss(options.focal_alpha)},
+            jit_compile=False,
+        )  # XLA on the CPU is ten times slower
+    notes = checkpoint.restore(run.last, model, optimizer) if run.last.exists() else {"step": 0}
+    batches = Batches(
+        training,
+        architecture,
+        augmentation=options.augmentation,
+        match=Matcher(
+            architecture.anchors(),
+            architecture.classes,
+            matched=options.matched,
+            unmatched=options.unmatched,
+        ),
+        batch_size=options.batch_size,
+        seed=options.seed,
+    )
+    keeper = _Keeper(run, validation, notes, tell)
+    if not notes.get("stopped"):
+        model.fit(
+            batches.from_step(notes["step"]),
+            steps_per_epoch=options.checkpoint_every,
+            initial_epoch=notes["step"] // options.checkpoint_every,
+            epochs=math.ceil(options.steps / options.checkpoint_every),
+            callbacks=[keeper],
+            shuffle=False,
+            verbose=0,
+        )
+    run.finish({"best": keeper.best, "seconds": round(keeper.seconds, 1)})
+    return run.trained()
+
+
+def _strategy() -> tf.distribute.Strategy:
+    """Several GPUs share each batch; with one or none there is nothing to share."""
+    several = len(tf.config.list_physical_devices("GPU")) > 1
+    return tf.distribute.MirroredStrategy() if several else tf.distribute.get_strategy()
+
+
+def _freeze(model: keras.Model, count: int) -> None:
+    """Leave the first `count` convolutions, and the normalisation behind them, as they are."""
+    convolutions = 0
+    for layer in model.layers:
+        convolutions += isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D)
+        if convolutions > count:
+            return
+        layer.trainable = False
+
+
+def _optimizer(options: FitOptions) -> keras.Optimizer:
+    schedule = keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=options.learning_rate / max(options.warmup_steps, 1),
+        decay_steps=max(options.steps - options.warmup_steps, 1),
+        warmup_target=options.learning_rate,
+        warmup_steps=options.warmup_steps,
+    )
+    return keras.optimizers.Adam(
+        schedule,
+        global_clipnorm=options.clip_norm,
+        use_ema=options.average > 0,
+        ema_momentum=options.average,
+    )
+
+
+class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
+    """Keeps checkpoints, measures on the validation pictures, tells of it, and stops in time."""
+
+    def __init__(
+        self,
+        run: Run,
+        validation: Dataset | None,
+        notes: dict[str, Any],
+        tell: Callable[[Progress], None],
+    ) -> None:
+        super().__init__()
+        self._run = run
+        self._options = run.settings.fit
+        self._validation = validation
+        self._tell = tell
+        self._step: int = notes["step"]
+        self.best: float = notes.get("best", -1.0)
+        self._waited: int = notes.get("waited", 0)
+        self._before: float = notes.get("seconds", 0.0)
+        self._began = time.monotonic()
+        self._board = Board(run.board)
+
+    @property
+    def seconds(self) -> float:
+        """Of wall time in the loop, over all sittings."""
+        return self._before + time.monotonic() - self._began
+
+    def set_model(self, model: keras.Model) -> None:
+        super().set_model(model)
+        architecture: Architecture = self._run.settings.architecture
+        self._detector = Detector(model, architecture)
+        if self._validation is not None:
+            size = Stretch(architecture.height, architecture.width)
+            self._pixels = load_pictures(self._validation.examples, size)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        self._step += 1
+        self._tell(Progress(self._step, self._options.steps, (logs or {}).get("loss", math.nan)))
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        last = self._step >= self._options.steps
+        rate = float(self.model.optimizer.learning_rate)
+        self._board.losses(self._step, {**(logs or {}), "learning rate": rate})
+        if last or self._step % self._options.evaluate_every == 0:
+            self._evaluate((logs or {}).get("loss", math.nan), last)
+        stopped = 0 < self._options.patience <= self._waited
+        checkpoint.save(
+            self._run.last,
+            self.model,
+            self.model.optimizer,
+            step=self._step,
+            best=self.best,
+            waited=self._waited,
+            seconds=self.seconds,
+            stopped=stopped,
+        )
+        self.model.stop_training = stopped
+
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        self._board.close()
+
+    def _evaluate(self, loss: float, last: bool) -> None:
+        with averaged(self.model):
+            if self._validation is None:
+                if last:
+                    checkpoint.save(self._run.best, self.model, step=self._step)
+                return
+            found = predict(self._detector, self._pixels)
+            metrics = measure(self._validation, found)
+            self._board.evaluation(self._step, metrics, self._validation, self._pixels, found)
+            self._waited += 1
+            if self.best < metrics.AP:
+                self.best, self._waited = metrics.AP, 0
+                checkpoint.save(self._run.best, self.model, step=self._step, AP=metrics.AP)
+        self._tell(Progress(self._step, self._options.steps, loss, metrics))
+
+
+@contextmanager
+def averaged(model: keras.Model) -> Iterator[None]:
+    """The model with the moving average of its weights, for as long as the block lasts."""
+    variables = model.trainable_variables
+    raw = [variable.numpy() for variable in variables]
+    model.optimizer.finalize_variable_values(variables)
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, raw, strict=True):
+            variable.assign(value)

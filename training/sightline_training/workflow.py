@@ -1,0 +1,165 @@
+"""The steps from a folder of labelled pictures to a served version, each finished or not begun."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import InputError
+from sightline.geometry import Stretch
+from sightline_training.annotations import read_dataset
+from sightline_training.coco_metrics import CocoMetrics, measure, predict
+from sightline_training.detector import Detector
+from sightline_training.examples import Dataset
+from sightline_training.export import export_version
+from sightline_training.findings import Findings
+from sightline_training.labels import LabelMap
+from sightline_training.model import Architecture
+from sightline_training.pictures import load_pictures
+from sightline_training.presets import Preset
+from sightline_training.run import Run, RunSettings
+from sightline_training.splits import Split
+from sightline_training.starting import Start
+from sightline_training.train import Progress, fit
+
+_GOLDEN_FROM: Final = 32  # pictures among which the export's golden ones are chosen
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """What an evaluation found."""
+
+    dataset: Dataset
+    metrics: CocoMetrics
+    findings: Findings
+
+
+def begin_run(
+    folder: Path, split: Split, preset: Preset, start: Start | None = None, *, resume: bool = False
+) -> Run:
+    """Lay down what a run is to do, or find it laid down.
+
+    Args:
+        folder: the run's.
+        split: what is learnt from and what is held out.
+        preset: the recipe.
+        start: weights to start from; their width and kind of normalisation win over the preset's.
+        resume: go on with a run that is there.
+
+    Raises:
+        InputError: there is a run and `resume` is not asked, or it has other settings.
+    """
+    size = preset.network.size
+    labels = split.training.labels
+    architecture = Architecture(len(labels), size, size, preset.network.multiplier or 1.0)
+    if start is not None:
+        architecture = start.fit(architecture)
+    facts = {
+        "fingerprint": split.training.fingerprint(),
+        "pictures": len(split.training.examples),
+        "held_out": [example.name for example in split.held_out.examples],
+        "start": Path(start.source).name if start else "random",
+    }
+    return Run.begin(folder, RunSettings(architecture, labels, preset.fit, facts), resume=resume)
+
+
+def train_run(
+    run: Run,
+    split: Split,
+    start: Start | None = None,
+    *,
+    measure_on_the_way: bool = True,
+    tell: Callable[[Progress], None] = lambda _: None,
+) -> keras.Model:
+    """Train a run to its end; `start` must be the one that it was begun with.
+
+    Args:
+        run: as `begin_run` gave it.
+        split: likewise.
+        start: likewise.
+        measure_on_the_way: keep the weights that do best on the held-out pictures. Without it the last
+            ones are kept, and the held-out pictures stay unseen: what a test fold needs.
+        tell: told of every step.
+    """
+    watched = split.held_out if measure_on_the_way and split.held_out.examples else None
+    begin: Callable[[keras.Model], object] = start.put_into if start else lambda _: None
+    return fit(run, split.training, watched, start=begin, tell=tell)
+
+
+def evaluate_run(run: Run, data: Path) -> Evaluated:
+    """Measure a run's best weights on a data set, and keep metrics and thresholds for the card.
+
+    Of the data set that the run was trained on, only the pictures that were held out are asked.
+
+    Raises:
+        InputError: the data set was trained on whole.
+    """
+    dataset = held_out_of(run, read_dataset(data, run.settings.labels))
+    found = predict(_detector(run), _pixels(run, dataset))
+    evaluated = Evaluated(dataset, measure(dataset, found), Findings.of(dataset, found))
+    thresholds = {str(number): value for number, value in evaluated.findings.thresholds().items()}
+    run.keep_metrics({"metrics": evaluated.metrics.flat(), "thresholds": thresholds})
+    return evaluated
+
+
+def findings_of(run: Run, dataset: Dataset) -> Findings:
+    """What a run's best weights find on pictures, held against their labels."""
+    return Findings.of(dataset, predict(_detector(run), _pixels(run, dataset)))
+
+
+def held_out_of(run: Run, dataset: Dataset) -> Dataset:
+    """The pictures of a data set that a run has not learnt from.
+
+    Raises:
+        InputError: there are none.
+    """
+    held_out = set(run.settings.data["held_out"])
+    if not held_out & {example.name for example in dataset.examples}:
+        if dataset.fingerprint() == run.settings.data["fingerprint"]:
+            raise InputError("the run was trained on all of these pictures; measure it on others")
+        return dataset
+    return dataset.subset(held_out)
+
+
+def export_run(run: Run, base: Path, data: Path, *, version: int | None = None) -> Path:
+    """Write a run's best weights as a version folder; pictures of `data` become warm-up and golden ones."""
+    settings = run.settings
+    dataset = read_dataset(data, settings.labels)
+    few = Dataset(settings.labels, dataset.examples[:_GOLDEN_FROM])
+    kept = run.metrics()
+    return export_version(
+        base,
+        run.trained(),
+        settings.architecture,
+        settings.labels,
+        _pixels(run, few),
+        version=version,
+        thresholds={int(number): value for number, value in kept.get("thresholds", {}).items()},
+        metrics=kept.get("metrics"),
+        data={**settings.data, "held_out": len(settings.data["held_out"]), "fit": asdict(settings.fit)},
+    )
+
+
+def whole(data: Path, labels: LabelMap | None = None) -> Split:
+    """All of a data set to learn from, nothing held out."""
+    dataset = read_dataset(data, labels)
+    return Split(dataset, Dataset(dataset.labels, ()))
+
+
+def _detector(run: Run) -> Detector:
+    return Detector(run.trained(), run.settings.architecture)
+
+
+def input_size(run: Run) -> Stretch:
+    """The resize of a run's network."""
+    return Stretch(run.settings.architecture.height, run.settings.architecture.width)
+
+
+def _pixels(run: Run, dataset: Dataset) -> NDArray[np.uint8]:
+    return load_pictures(dataset.examples, input_size(run))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
 import httpx
+import jsonschema
 import numpy as np
 import pytest
 from PIL import Image
@@ -146,12 +148,18 @@ def test_a_model_that_is_not_there_is_a_problem_document(served: Served) -> None
 
 
 @pytest.mark.data
-def test_the_sample_photographs_both_ways(over_http: Gateway, over_grpc: Serving, shared_data: Path) -> None:
+def test_the_sample_photographs_both_ways(
+    served: Served, over_http: Gateway, over_grpc: Serving, shared_data: Path
+) -> None:
     photographs = sorted((shared_data / "samples").glob("*.jpg"))
     assert len(photographs) == 6
+    document = httpx.get(f"{served.url}/openapi.json").json()
+    schema = {"$ref": "#/components/schemas/Result", "components": document["components"]}
     for photograph in photographs:
         by_http, by_grpc = over_http.detect(photograph, ALL), over_grpc.detect(photograph, ALL)
         check(by_http)
+        for result in (by_http, by_grpc):
+            jsonschema.validate(json.loads(json.dumps(result.to_dict())), schema)
         assert by_http.detections == by_grpc.detections
         with Image.open(photograph) as image:
             assert (by_http.image.width, by_http.image.height) == image.size

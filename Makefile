@@ -34,7 +34,7 @@ $(INSTALLED): constraints.txt requirements-dev.txt $(PROJECTS)
 	@$(PYTHON) -m venv $(VENV) \
 	  || { echo "$(PYTHON) has no venv module; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-	  -e client -e 'serving[model-server]' -e training -r requirements-dev.txt
+	  -e client -e 'serving[model-server,tracing]' -e training -r requirements-dev.txt
 	@touch $@
 
 demo: $(INSTALLED) ## draw droids, train, serve and ask: the whole chain (ONCE=1 ends after the answer)

@@ -111,7 +111,9 @@ def main() -> None:
     allocator.keep_large_blocks()
     options = (("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1))
     with grpc.insecure_channel(sys.argv[1], options=options) as channel:
-        call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
+        call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
+            "/tensorflow.serving.PredictionService/Predict"
+        )
         for line in sys.stdin:
             asked = json.loads(line)
             floor = Floor(Path(asked["picture"]).read_bytes(), call)

@@ -52,7 +52,7 @@ def predict_request(
 
 
 @lru_cache(_REMEMBERED)
-def _prefix(
+def _prefix(  # noqa: PLR0917 — by position, as lru_cache is quicker so
     ref: ModelRef,
     signature: str,
     outputs: tuple[str, ...],

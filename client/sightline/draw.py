@@ -14,6 +14,8 @@ from sightline.detections import Detection
 
 _GOLDEN_ANGLE: Final = 0.381966  # of a turn: hues of consecutive classes lie far apart
 _FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
+_LUMA: Final = (0.299, 0.587, 0.114)  # what red, green and blue weigh to the eye (ITU-R BT.601)
+_BRIGHT: Final = 110  # luma from which black ink reads better than white
 _REFERENCE: Final = 640  # pixels of the longer side at which lines are two pixels and text is at half scale
 
 
@@ -41,7 +43,7 @@ def draw(pixels: NDArray[np.uint8], detections: Iterable[Detection]) -> NDArray[
         right, bottom = round(xmax * width), round(ymax * height)
         color = color_of(found.class_id)
         cv2.rectangle(canvas, (left, top), (right, bottom), color, line, cv2.LINE_AA)
-        _tag(canvas, f"{found.label} {found.score:.2f}", (left, top), color, scale)
+        _tag(canvas, f"{found.label}  {found.score:.2f}", (left, top), color, scale)
     return canvas
 
 
@@ -51,9 +53,12 @@ def _tag(
     """Write text on a filled strip above the corner, or below it where there is no room above."""
     size, thickness = 0.5 * max(scale, 0.6), max(1, round(scale))
     (text_width, text_height), base = cv2.getTextSize(text, _FONT, size, thickness)
-    strip = text_height + base + 2
-    left = max(0, min(corner[0], canvas.shape[1] - text_width))
+    margin = max(2, round(4 * scale))
+    strip, length = text_height + base + 2, text_width + 2 * margin
+    left = max(0, min(corner[0], canvas.shape[1] - length))
     top = corner[1] - strip if corner[1] >= strip else corner[1]
-    cv2.rectangle(canvas, (left, top), (left + text_width, top + strip), color, cv2.FILLED)
-    ink = (0, 0, 0) if sum(color) > 382 else (255, 255, 255)  # half of three full channels
-    cv2.putText(canvas, text, (left, top + text_height + 1), _FONT, size, ink, thickness, cv2.LINE_AA)
+    cv2.rectangle(canvas, (left, top), (left + length, top + strip), color, cv2.FILLED)
+    luma = sum(weight * channel for weight, channel in zip(_LUMA, color, strict=True))
+    ink = (0, 0, 0) if luma > _BRIGHT else (255, 255, 255)
+    origin = (left + margin, top + text_height + 1)
+    cv2.putText(canvas, text, origin, _FONT, size, ink, thickness, cv2.LINE_AA)

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from support.tools import missing
 
 # TensorFlow writes a page to stderr at its import; a test's output should be the test's.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -23,5 +24,5 @@ def shared_data() -> Path:
     """Real photographs and weights, where they lie beside the checkout."""
     folder = Path(os.environ.get("SIGHTLINE_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
     if not folder.is_dir():
-        pytest.skip(f"no real data at {folder}")
+        missing(f"no real data at {folder}")
     return folder

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ import cv2
 import pytest
 from click.testing import CliRunner, Result
 from support.fake_serving import FakeServing, fake_serving
+from support.tools import tool
 from support.videos import FPS, number_of, write_video
 
 from sightline.annotated_video import annotate
@@ -47,7 +47,7 @@ def lines(text: str) -> list[dict[str, object]]:
 
 def streams(path: Path) -> dict[str, float]:
     """Kind of stream -> its length in seconds, as ffprobe sees it."""
-    probe = shutil.which("ffprobe") or pytest.skip("ffprobe is not installed")
+    probe = tool("ffprobe")
     asked = ("-v", "error", "-show_entries", "stream=codec_type,duration", "-of", "json")
     told = subprocess.run([probe, *asked, str(path)], capture_output=True, check=True, timeout=60)
     return {item["codec_type"]: float(item["duration"]) for item in json.loads(told.stdout)["streams"]}

@@ -18,8 +18,9 @@ import httpx
 import pytest
 from support.exported import exported_models
 from support.gateways import free_port
-from support.manifests import REPOSITORY, tool
+from support.manifests import REPOSITORY
 from support.pictures import jpeg
+from support.tools import missing, tool
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +36,7 @@ def podman() -> str:
     """Podman with the images there."""
     found = tool("podman")
     if not os.environ.get("CONTAINERS_CONF"):
-        pytest.skip("CONTAINERS_CONF is not set: run docker/ci/images.sh FOLDER, and export it")
+        missing("CONTAINERS_CONF is not set (docker/ci/images.sh FOLDER writes that file)")
     for image in (GATEWAY, MODEL_SERVER):
         assert subprocess.run([found, "image", "exists", image], check=False).returncode == 0, image
     return found

@@ -17,8 +17,9 @@ import pytest
 import yaml
 from support.fake_serving import FakeVersion, fake_serving
 from support.gateways import free_port, running
-from support.manifests import REPOSITORY, tool
+from support.manifests import REPOSITORY
 from support.pictures import jpeg
+from support.tools import tool
 
 from sightline_serving.gateway.app import create_app
 from sightline_serving.gateway.settings import Settings

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import pytest
+from support.tools import missing
 from support.videos import numbered_frames
 
 from sightline.images import encode_jpeg
@@ -84,7 +84,7 @@ def rtsp_server(video: Path, *, port: int = 0) -> Iterator[str]:
     """A file played over RTSP at its own pace, from the begin for each who connects; gives the address."""
     bindings = "import gi; gi.require_version('GstRtspServer', '1.0')"
     if subprocess.run([_SYSTEM_PYTHON, "-c", bindings], capture_output=True, check=False).returncode:
-        pytest.skip("GStreamer's RTSP server is not installed (gir1.2-gst-rtsp-server-1.0, python3-gi)")
+        missing("GStreamer's RTSP server is not installed (gir1.2-gst-rtsp-server-1.0, python3-gi)")
     command = [_SYSTEM_PYTHON, "-c", _RTSP_SCRIPT, str(port), str(video)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=sys.stderr, text=True) as process:
         try:

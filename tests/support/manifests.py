@@ -4,33 +4,21 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
+from support.tools import tool
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 K8S = REPOSITORY / "k8s"
 COMPONENTS = sorted(path.name for path in (K8S / "components").iterdir() if path.is_dir())
 OVERLAYS = sorted(path.name for path in (K8S / "overlays").iterdir() if path.is_dir())
-REQUIRE = "SIGHTLINE_REQUIRE_TOOLS"  # set in CI: a missing tool is a failure there, not a skip
 _UNITS = {"": 1, "m": 1e-3, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "k": 1e3, "M": 1e6, "G": 1e9}
 
 Manifest = dict[str, Any]
-
-
-def tool(name: str) -> str:
-    """The path of a command; skips the test where there is none, unless it is required."""
-    found = shutil.which(name)
-    if found is None:
-        if os.environ.get(REQUIRE):
-            raise AssertionError(f"{name} is not installed, and {REQUIRE} is set")
-        pytest.skip(f"{name} is not installed")
-    return found
 
 
 def build(folder: Path) -> list[Manifest]:

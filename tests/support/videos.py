@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
-import pytest
 from numpy.typing import NDArray
+from support.tools import tool
 
 WIDTH, HEIGHT, FPS = 320, 240, 25
 _BITS = 16
@@ -37,10 +36,7 @@ def number_of(pixels: NDArray[np.uint8]) -> int:
 
 def needs_ffmpeg() -> str:
     """The program; a test without it is skipped."""
-    program = shutil.which("ffmpeg")
-    if program is None:
-        pytest.skip("ffmpeg is not installed")
-    return program
+    return tool("ffmpeg")
 
 
 def write_video(

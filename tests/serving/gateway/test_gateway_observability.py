@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.server
 import json
 import logging
-import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from support.fake_serving import FakeServing
 from support.gateways import running
 from support.pictures import jpeg
+from support.tools import tool
 
 from sightline_serving.gateway.logs import JsonFormatter
 from sightline_serving.gateway.metrics import STAGES
@@ -65,13 +65,15 @@ def test_every_stage_and_every_finding_is_counted(client: FlaskClient) -> None:
 
 
 def test_promtool_finds_no_fault(client: FlaskClient) -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("promtool is not installed")
     client.post("/v1/detect", data=PICTURE)
     text = client.get("/metrics").text
     run = subprocess.run(
-        (promtool, "check", "metrics"), input=text, capture_output=True, text=True, timeout=30, check=False
+        (tool("promtool"), "check", "metrics"),
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
     )
     assert (run.returncode, run.stdout + run.stderr) == (0, "")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +15,9 @@ from playwright.sync_api import expect, sync_playwright
 from support.fake_serving import FakeServing, FakeVersion
 from support.gateways import running
 from support.pictures import jpeg
+from support.tools import tool
 from support.videos import write_video
 
-CHROMIUM = shutil.which("chromium")
 ARGUMENTS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -46,10 +45,9 @@ def test_the_page_and_its_files_name_no_other_host(client: FlaskClient) -> None:
 
 @pytest.fixture
 def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed")
+    chromium = tool("chromium")
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+        started = playwright.chromium.launch(executable_path=chromium, args=list(ARGUMENTS))
         yield started
         started.close()
 

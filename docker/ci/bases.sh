@@ -5,6 +5,7 @@
 set -euo pipefail
 
 WORK=${1:?usage: bases.sh FOLDER}
+. "$(dirname "$0")/twice.sh"
 HERE=$(cd "$(dirname "$0")/.." && pwd)
 export CONTAINERS_CONF=$WORK/containers.conf
 
@@ -18,9 +19,11 @@ done
 
 if ! podman image exists localhost/stand-in:base; then
   mapfile -t sources < <(find /etc/apt/sources.list /etc/apt/sources.list.d -type f 2>/dev/null)
-  mmdebstrap --variant=minbase --mode=root --quiet --include=python3,python3-pip,python3-venv,ca-certificates \
+  # This machine's own release, which its sources are of.
+  release=$(. /etc/os-release && echo "$VERSION_CODENAME")
+  twice mmdebstrap --variant=minbase --mode=root --quiet --include=python3,python3-pip,python3-venv,ca-certificates \
     --dpkgopt=force-unsafe-io --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
-    --dpkgopt='path-exclude=/usr/share/locale/*' bookworm "$WORK/base.tar" "${sources[@]}"
+    --dpkgopt='path-exclude=/usr/share/locale/*' "$release" "$WORK/base.tar" "${sources[@]}"
   # As in python:slim: `python` is there, and pip installs without asking twice.
   podman import --quiet "$WORK/base.tar" localhost/stand-in:bare >/dev/null
   rm "$WORK/base.tar"

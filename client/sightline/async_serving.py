@@ -54,7 +54,7 @@ class AsyncServing:
         image: ImageInput,
         options: DetectOptions | None = None,
         *,
-        model: ModelRef | None = None,
+        model: str | ModelRef | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
     ) -> Result:
@@ -67,7 +67,7 @@ class AsyncServing:
         images: Sequence[ImageInput],
         options: DetectOptions | None = None,
         *,
-        model: ModelRef | None = None,
+        model: str | ModelRef | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
     ) -> list[Result | InputError]:
@@ -79,7 +79,7 @@ class AsyncServing:
         """As `Serving.models`."""
         return await self._run(self._serving.models)
 
-    async def card(self, model: ModelRef | None = None) -> ModelCard | None:
+    async def card(self, model: str | ModelRef | None = None) -> ModelCard | None:
         """As `Serving.card`."""
         return await self._run(partial(self._serving.card, model))
 

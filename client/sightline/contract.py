@@ -6,6 +6,7 @@ A name that two packages share stands here and nowhere else.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
@@ -42,6 +43,7 @@ DEFAULT_THRESHOLD: Final = 0.5  # score; used where neither the caller nor the c
 DEFAULT_MAX_DETECTIONS: Final = 100  # boxes per picture
 FIRST_CLASS_ID: Final = 1  # 0 is the background, as the Object Detection API numbers classes
 CARD_SCHEMA: Final = 1  # rises when a reader of an older card could misread a newer one
+_MODEL_REF: Final = re.compile(r"(?P<name>[^/@]+)(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/]+))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,21 @@ class ModelRef:
     def __post_init__(self) -> None:
         if self.version is not None and self.label is not None:
             raise ValueError("a model is asked for by version or by label, not by both")
+
+    @classmethod
+    def of(cls, model: str | ModelRef) -> ModelRef:
+        """A reference as it is; or from text: `NAME`, `NAME/versions/3` or `NAME/labels/stable`.
+
+        Raises:
+            ValueError: the text is none of these.
+        """
+        if isinstance(model, ModelRef):
+            return model
+        found = _MODEL_REF.fullmatch(model)
+        if found is None:
+            raise ValueError(f"{model!r} is no model; write NAME, NAME/versions/3 or NAME/labels/stable")
+        version = found["version"]
+        return cls(found["name"], int(version) if version else None, found["label"])
 
     def __str__(self) -> str:
         if self.version is not None:

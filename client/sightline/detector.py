@@ -72,7 +72,7 @@ class Serving:
         timeout: float = DEFAULT_TIMEOUT,
     ) -> None:
         self.stub = ServingStub(target, timeout=timeout) if isinstance(target, str) else target
-        self.model = ModelRef(model) if isinstance(model, str) else model
+        self.model = ModelRef.of(model)
         self.catalog = Catalog(self.stub, labels=labels)
         self.max_pixels = max_pixels
         self.timeout = timeout
@@ -83,7 +83,7 @@ class Serving:
         image: ImageInput,
         options: DetectOptions | None = None,
         *,
-        model: ModelRef | None = None,
+        model: str | ModelRef | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
     ) -> Result:
@@ -98,17 +98,20 @@ class Serving:
         images: Sequence[ImageInput],
         options: DetectOptions | None = None,
         *,
-        model: ModelRef | None = None,
+        model: str | ModelRef | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
     ) -> list[Result | InputError]:
         """Find the objects in several pictures; see `sightline.interface.Detector.detect_many`."""
         begun = time.perf_counter()
         deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
-        answer = self._answer(model or self.model, [_loaded(image) for image in images], deadline)
+        answer = self._answer(
+            ModelRef.of(model or self.model), [_loaded(image) for image in images], deadline
+        )
         known = answer.model
         version = ModelVersion(known.name, known.version)
         name, options = request_id or uuid.uuid4().hex, options or DetectOptions()
+        options.check_classes(known.labels.values())
         raws = iter(answer.found)
         outcomes: list[Result | InputError] = []
         for image, ready in zip(images, answer.ready, strict=True):
@@ -131,9 +134,9 @@ class Serving:
         """The one model that is asked; TensorFlow Serving does not list what it has."""
         return [ServedModel(self.model.name, True, self.stub.status(self.model))]
 
-    def card(self, model: ModelRef | None = None) -> ModelCard | None:
+    def card(self, model: str | ModelRef | None = None) -> ModelCard | None:
         """What the model says of itself now; None where it carries no card."""
-        return self.catalog.refresh(model or self.model).card
+        return self.catalog.refresh(ModelRef.of(model or self.model)).card
 
     def close(self) -> None:
         """Close the connection."""

@@ -60,7 +60,7 @@ class Gateway:
         image: ImageInput,
         options: DetectOptions | None = None,
         *,
-        model: ModelRef | None = None,
+        model: str | ModelRef | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
     ) -> Result:
@@ -73,21 +73,22 @@ class Gateway:
         images: Sequence[ImageInput],
         options: DetectOptions | None = None,
         *,
-        model: ModelRef | None = None,
+        model: str | ModelRef | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
     ) -> list[Result | InputError]:
         """Find the objects in several pictures; see `sightline.interface.Detector.detect_many`."""
-        asked = Asked(exchange.encoded(images, self._arrays_as), options, model, timeout, request_id)
+        pictures = exchange.encoded(images, self._arrays_as)
+        asked = Asked(pictures, options, _ref(model), timeout, request_id)
         return self._run(exchange.detect(self.address, asked))
 
     def models(self) -> list[ServedModel]:
         """The models that the gateway lists; see `sightline.interface.Detector.models`."""
         return self._run(exchange.models(self.address))
 
-    def card(self, model: ModelRef | None = None) -> ModelCard | None:
+    def card(self, model: str | ModelRef | None = None) -> ModelCard | None:
         """What a model says of itself; see `sightline.interface.Detector.card`."""
-        return self._run(exchange.card(self.address, model))
+        return self._run(exchange.card(self.address, _ref(model)))
 
     def close(self) -> None:
         """Close the connections."""
@@ -145,7 +146,7 @@ class AsyncGateway:
         image: ImageInput,
         options: DetectOptions | None = None,
         *,
-        model: ModelRef | None = None,
+        model: str | ModelRef | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
     ) -> Result:
@@ -159,23 +160,23 @@ class AsyncGateway:
         images: Sequence[ImageInput],
         options: DetectOptions | None = None,
         *,
-        model: ModelRef | None = None,
+        model: str | ModelRef | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
     ) -> list[Result | InputError]:
         """As `Gateway.detect_many`."""
         # Reading files and encoding arrays would hold up everything else on the loop.
         pictures = await asyncio.to_thread(exchange.encoded, images, self._arrays_as)
-        asked = Asked(pictures, options, model, timeout, request_id)
+        asked = Asked(pictures, options, _ref(model), timeout, request_id)
         return await self._run(exchange.detect(self.address, asked))
 
     async def models(self) -> list[ServedModel]:
         """As `Gateway.models`."""
         return await self._run(exchange.models(self.address))
 
-    async def card(self, model: ModelRef | None = None) -> ModelCard | None:
+    async def card(self, model: str | ModelRef | None = None) -> ModelCard | None:
         """As `Gateway.card`."""
-        return await self._run(exchange.card(self.address, model))
+        return await self._run(exchange.card(self.address, _ref(model)))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -220,9 +221,11 @@ def _address(
     if not url.startswith(("http://", "https://")):
         raise ValueError(f"a gateway's address begins with http:// or https://, not {url!r}")
     key = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
-    return GatewayAddress(
-        url, ModelRef(model) if isinstance(model, str) else model, timeout, {**key, **(headers or {})}
-    )
+    return GatewayAddress(url, _ref(model), timeout, {**key, **(headers or {})})
+
+
+def _ref(model: str | ModelRef | None) -> ModelRef | None:
+    return None if model is None else ModelRef.of(model)
 
 
 def _raised(outcome: Result | InputError) -> Result:

@@ -23,11 +23,16 @@ from numpy.typing import NDArray
 from sightline.contract import ModelCard, ModelRef
 from sightline.detections import Result
 from sightline.errors import (
+    BodyTooLargeError,
     DeadlineError,
     InputError,
     InvalidOptionError,
+    NoImageError,
+    NotAnImageError,
     ServingError,
     SightlineError,
+    TooManyPixelsError,
+    TruncatedImageError,
     UnavailableError,
 )
 from sightline.gateway_address import GatewayAddress
@@ -43,6 +48,15 @@ FIRST_BACKOFF: Final = 0.1  # seconds; doubles with each attempt
 MAX_BACKOFF: Final = 2.0  # seconds
 BATCH_IMAGES: Final = 8  # pictures in one request
 BATCH_BYTES: Final = 8 * 2**20  # of pictures in one request; a larger picture goes alone
+
+# What the gateway says of a picture, rather than of the request: in the picture's place in a list.
+_OF_A_PICTURE: Final = (
+    NoImageError,
+    NotAnImageError,
+    TruncatedImageError,
+    TooManyPixelsError,
+    BodyTooLargeError,
+)
 
 ArrayFormat: TypeAlias = Literal["png", "jpeg"]
 _ENCODERS: Final[Mapping[ArrayFormat, Callable[[NDArray[np.uint8]], bytes]]] = {
@@ -90,8 +104,11 @@ def encoded(images: Sequence[ImageInput], arrays_as: ArrayFormat) -> list[bytes 
             loaded = load(image)
         except InputError as fault:
             pictures.append(fault)
+            continue
+        if isinstance(loaded, bytes):
+            pictures.append(loaded or NoImageError("the image is empty (0 bytes)"))
         else:
-            pictures.append(loaded if isinstance(loaded, bytes) else encode(loaded))
+            pictures.append(encode(loaded))
     return pictures
 
 
@@ -110,7 +127,13 @@ def detect(at: GatewayAddress, asked: Asked) -> Exchange[list[Result | InputErro
             request["headers"]["Content-Type"] = _media_type(batch[0])
         else:
             request["files"] = [("image", (str(place), batch[i])) for i, place in enumerate(places)]
-        response = yield from _send(at, "POST", at.path(asked.model, ":detect"), deadline, request)
+        try:
+            response = yield from _send(at, "POST", at.path(asked.model, ":detect"), deadline, request)
+        except _OF_A_PICTURE as fault:
+            if len(places) > 1:
+                raise
+            outcomes[places[0]] = fault  # a picture that is sent alone has no other place for it
+            continue
         for place, picture, outcome in zip(places, batch, _outcomes(response, len(places)), strict=True):
             if isinstance(outcome, Result):
                 outcomes[place] = replace(outcome, _shown=Shown(picture))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias, Union
 
@@ -19,9 +20,9 @@ ImageInput: TypeAlias = Union[
     str, "os.PathLike[str]", bytes, bytearray, memoryview, NDArray[np.uint8], BinaryIO, "PIL.Image.Image"
 ]
 
-
 # Files with these suffixes are pictures where a folder is searched; what they hold decides in the end.
 PICTURE_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif"})
+_ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+]+:/")  # of the web or a store; a drive has one letter
 
 
 def load(image: ImageInput) -> bytes | NDArray[np.uint8]:
@@ -40,7 +41,7 @@ def load(image: ImageInput) -> bytes | NDArray[np.uint8]:
     if isinstance(image, np.ndarray):
         return _checked(image)
     if hasattr(image, "read"):
-        return bytes(image.read())
+        return _from_file(image)
     if hasattr(image, "getexif"):  # PIL.Image.Image, told without importing PIL
         return _from_pil(image)
     raise NotAnImageError(
@@ -57,11 +58,23 @@ def read_file(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
+        if _ADDRESS.match(str(path)):
+            raise NoImageError(f"{path} is an address, not a file; fetch it and give its bytes") from None
         raise NoImageError(f"there is no file {path}") from None
     except IsADirectoryError:
         raise NoImageError(f"{path} is a folder; name the pictures in it") from None
     except OSError as fault:
         raise NoImageError(f"{path} cannot be read: {fault.strerror}") from None
+
+
+def _from_file(file: BinaryIO) -> bytes:
+    try:
+        content: object = file.read()
+    except UnicodeDecodeError:
+        content = ""  # a picture that was opened as text
+    if not isinstance(content, bytes):
+        raise NotAnImageError('the file was opened as text; open it with "rb"')
+    return content
 
 
 def _checked(pixels: NDArray[Any]) -> NDArray[np.uint8]:

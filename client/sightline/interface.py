@@ -21,7 +21,7 @@ class Detector(Protocol):
         image: ImageInput,
         options: DetectOptions | None = None,
         *,
-        model: ModelRef | None = None,
+        model: str | ModelRef | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
     ) -> Result:
@@ -30,7 +30,7 @@ class Detector(Protocol):
         Args:
             image: a path, encoded bytes, an array uint8 [h, w, 3] RGB, a PIL image or an open file.
             options: which boxes to keep; None keeps what the model's card recommends.
-            model: instead of the detector's own.
+            model: instead of the detector's own; `NAME`, `NAME/versions/3` or `NAME/labels/stable`.
             timeout: seconds for the whole call, retries included; None takes the detector's own.
             request_id: the result's `id`, also found in the server's log; None makes one up.
 
@@ -45,7 +45,7 @@ class Detector(Protocol):
         images: Sequence[ImageInput],
         options: DetectOptions | None = None,
         *,
-        model: ModelRef | None = None,
+        model: str | ModelRef | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
     ) -> list[Result | InputError]:
@@ -66,7 +66,7 @@ class Detector(Protocol):
         """
         ...
 
-    def card(self, model: ModelRef | None = None) -> ModelCard | None:
+    def card(self, model: str | ModelRef | None = None) -> ModelCard | None:
         """What a model says of itself; None where it carries no card.
 
         Raises:
@@ -87,7 +87,7 @@ class AsyncDetector(Protocol):
         image: ImageInput,
         options: DetectOptions | None = None,
         *,
-        model: ModelRef | None = None,
+        model: str | ModelRef | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
     ) -> Result:
@@ -99,7 +99,7 @@ class AsyncDetector(Protocol):
         images: Sequence[ImageInput],
         options: DetectOptions | None = None,
         *,
-        model: ModelRef | None = None,
+        model: str | ModelRef | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
     ) -> list[Result | InputError]:
@@ -110,7 +110,7 @@ class AsyncDetector(Protocol):
         """As `Detector.models`."""
         ...
 
-    async def card(self, model: ModelRef | None = None) -> ModelCard | None:
+    async def card(self, model: str | ModelRef | None = None) -> ModelCard | None:
         """As `Detector.card`."""
         ...
 

@@ -26,5 +26,18 @@ class DetectOptions:
             raise InvalidOptionError(f"threshold is {self.threshold}; it goes from 0 to 1")
         if self.max_detections < 1:
             raise InvalidOptionError(f"max_detections is {self.max_detections}; it is at least 1")
+        if isinstance(self.classes, str):  # a collection of its letters, to Python
+            raise InvalidOptionError(f"classes is the text {self.classes!r}; give a list of labels")
         if self.classes is not None:
             object.__setattr__(self, "classes", frozenset(self.classes))
+
+    def check_classes(self, known: Collection[str]) -> None:
+        """Compare with a model's labels: a misspelt one would only look as if nothing were there.
+
+        Raises:
+            InvalidOptionError: a label is wanted that the model does not have.
+        """
+        if self.classes is None or not known:  # a model without labels is asked for its numbers
+            return
+        if unknown := sorted(set(self.classes) - set(known)):
+            raise InvalidOptionError(f"the model has no class {unknown[0]!r}; it has {', '.join(known)}")

@@ -46,7 +46,7 @@ def detect_frames(
     frames: Iterable[Frame],
     options: DetectOptions | None = None,
     *,
-    model: ModelRef | None = None,
+    model: str | ModelRef | None = None,
     timeout: float | None = None,
     request_id: str | None = None,
     in_flight: int = DEFAULT_IN_FLIGHT,

@@ -30,6 +30,7 @@ from sightline.wire import serving_pb2 as wire
 
 DEFAULT_TIMEOUT: Final = 10.0  # seconds, for a call with its retries
 MAX_MESSAGE: Final = 256 * 2**20  # bytes; gRPC's own limit of 4 MB is eight 400 x 400 pictures
+_SCHEMES: Final = ("dns://", "unix://", "xds://")  # that gRPC knows
 _SERVICES: Final = "/tensorflow.serving."
 
 # gRPC retries these itself, within the call's deadline: the server has not run the request.
@@ -101,6 +102,8 @@ class ServingStub:
         timeout: float = DEFAULT_TIMEOUT,
         credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
+        if "://" in target and not target.startswith(_SCHEMES):  # gRPC would look it up as a host's name
+            raise ValueError(f"the address of a Serving is host:port or begins with dns:///, not {target!r}")
         self.target = target
         self.timeout = timeout
         self._channel = (

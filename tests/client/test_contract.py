@@ -36,5 +36,9 @@ def test_a_model_is_named_by_version_or_by_label() -> None:
     assert str(ModelRef("droids")) == "droids"
     assert str(ModelRef("droids", version=3)) == "droids/versions/3"
     assert str(ModelRef("droids", label="stable")) == "droids/labels/stable"
+    for text in ("droids", "droids/versions/3", "droids/labels/stable"):
+        assert str(ModelRef.of(text)) == text
+    with pytest.raises(ValueError, match="write NAME"):
+        ModelRef.of("droids/3")
     with pytest.raises(ValueError, match="not by both"):
         ModelRef("droids", 1, "stable")

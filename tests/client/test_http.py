@@ -74,6 +74,15 @@ def test_both_ways_take_every_kind_of_picture(detector: Detector, tmp_path: Path
     assert detector.detect(np.full((40, 50), 250, np.uint8)).image.width == 50
 
 
+def test_both_ways_say_what_is_wrong_with_what_was_handed_over(detector: Detector, tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(BRIGHT)
+    with path.open() as file, pytest.raises(errors.NotAnImageError, match='open it with "rb"'):
+        detector.detect(file)  # type: ignore[arg-type]
+    with pytest.raises(errors.NoImageError, match="an address, not a file"):
+        detector.detect("https://example.com/photo.jpg")
+
+
 def test_both_ways_turn_a_pil_picture_upright(detector: Detector) -> None:
     image = PIL.Image.fromarray(PIXELS)
     exif = image.getexif()
@@ -99,6 +108,15 @@ def test_both_ways_keep_the_order_of_a_list_and_its_bad_pictures(detector: Detec
     assert detector.detect_many([]) == []
 
 
+@pytest.mark.parametrize("bad", [b"not a picture", b"", BRIGHT[:200]])
+def test_both_ways_keep_a_bad_picture_that_goes_alone_in_its_place(detector: Detector, bad: bytes) -> None:
+    assert [type(o) for o in detector.detect_many([*[DARK] * BATCH_IMAGES, bad])[:-1]] == [
+        Result
+    ] * BATCH_IMAGES
+    (outcome,) = detector.detect_many([bad])
+    assert isinstance(outcome, errors.InputError)
+
+
 @pytest.mark.parametrize(
     ("ask", "error"),
     [
@@ -121,6 +139,21 @@ def test_both_ways_raise_the_same_error(
 def test_both_ways_obey_the_options(detector: Detector) -> None:
     options = DetectOptions(threshold=0.1, max_detections=1, classes={"BB-8"})
     assert [found.label for found in detector.detect(BRIGHT, options).detections] == ["BB-8"]
+
+
+def test_both_ways_refuse_a_class_that_the_model_does_not_have(detector: Detector) -> None:
+    with pytest.raises(errors.InvalidOptionError, match="no class 'r2d2'; it has BB-8, R2-D2"):
+        detector.detect(BRIGHT, DetectOptions(classes=["r2d2", "BB-8"]))
+    with pytest.raises(errors.InvalidOptionError, match="list of labels"):
+        DetectOptions(classes="BB-8")
+
+
+def test_both_ways_take_a_model_as_text(detector: Detector) -> None:
+    assert detector.detect(BRIGHT, model="droids/versions/1").model.version == 1
+    with pytest.raises(errors.ModelNotFoundError):
+        detector.detect(BRIGHT, model="droids/versions/9")
+    with pytest.raises(ValueError, match="write NAME"):
+        detector.detect(BRIGHT, model="droids@9")
 
 
 def test_a_server_that_is_down_is_told_in_the_same_way() -> None:

@@ -127,3 +127,8 @@ def test_every_code_comes_out_as_one_of_our_errors(
 def test_a_request_larger_than_grpcs_own_limit_passes(stub: ServingStub) -> None:
     frames = {"images": np.zeros((16, 400, 400, 3), np.uint8)}  # 7.7 MB; the default limit is 4
     assert len(stub.predict(DROIDS, frames, signature="serving_default").outputs["num_detections"]) == 16
+
+
+def test_an_address_of_the_web_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="host:port"):
+        ServingStub("http://127.0.0.1:8500")

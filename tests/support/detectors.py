@@ -42,7 +42,7 @@ class NumberReader:
         image: ImageInput,
         options: DetectOptions | None = None,
         *,
-        model: ModelRef | None = None,
+        model: str | ModelRef | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
     ) -> Result:
@@ -61,7 +61,7 @@ class NumberReader:
             size = ImageSize(pixels.shape[1], pixels.shape[0])
             left = number % 100 / 200
             found = Detection.make("R2-D2", 2, 0.5 + number % 50 / 100, (0.5, left, 0.8, left + 0.2), size)
-            name = model.name if model else "droids"
+            name = ModelRef.of(model).name if model else "droids"
             kept = (found,) if options is None or found.score >= (options.threshold or 0) else ()
             return Result(request_id or uuid.uuid4().hex, ModelVersion(name, 1), size, kept)
         finally:
@@ -73,7 +73,7 @@ class NumberReader:
         images: Sequence[ImageInput],
         options: DetectOptions | None = None,
         *,
-        model: ModelRef | None = None,
+        model: str | ModelRef | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
     ) -> list[Result | InputError]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from sightline.interface import Detector
 
 DEFAULT_GATEWAY: Final = "http://127.0.0.1:8080"
-_MODEL: Final = re.compile(r"(?P<name>[^/@]+)(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/]+))?")
 
 
 class ModelType(click.ParamType[ModelRef]):
@@ -25,13 +23,10 @@ class ModelType(click.ParamType[ModelRef]):
     name = "model"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> ModelRef:
-        if isinstance(value, ModelRef):
-            return value
-        found = _MODEL.fullmatch(value)
-        if found is None:
-            self.fail(f"{value!r} is no model; write NAME, NAME/versions/3 or NAME/labels/stable", param, ctx)
-        version = found["version"]
-        return ModelRef(found["name"], int(version) if version else None, found["label"])
+        try:
+            return ModelRef.of(value)
+        except ValueError as fault:
+            self.fail(str(fault), param, ctx)
 
 
 @dataclass(frozen=True, slots=True)

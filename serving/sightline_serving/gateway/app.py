@@ -12,7 +12,16 @@ from sightline_serving.gateway.gate import Gate
 from sightline_serving.gateway.metrics import Metrics
 from sightline_serving.gateway.parts import Parts
 from sightline_serving.gateway.requests import Limits
-from sightline_serving.gateway.routes import detect, documentation, dropin, health, models, page, video
+from sightline_serving.gateway.routes import (
+    addresses,
+    detect,
+    documentation,
+    dropin,
+    health,
+    models,
+    page,
+    video,
+)
 from sightline_serving.gateway.serving_connection import connect
 from sightline_serving.gateway.settings import Settings
 from sightline_serving.gateway.shadow import Rollout, Shadow
@@ -37,10 +46,11 @@ def create_app(settings: Settings, detector: Serving | None = None) -> Flask:
     parts = assemble(settings, detector)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body
     app.config["MAX_FORM_MEMORY_SIZE"] = None  # the body's limit is the limit
+    app.url_map.converters["int"] = addresses.Version
     app.url_map.strict_slashes = app.url_map.merge_slashes = False  # an address is right or not: no redirects
     problems.install(app)
     observe.install(app, parts.metrics)
-    security.install(app, settings)
+    security.install(app, settings, parts.guard)
     for routes in (detect, video, models, dropin, health, documentation, page):
         app.register_blueprint(routes.blueprint(parts))
     return app
@@ -66,6 +76,7 @@ def assemble(settings: Settings, detector: Serving | None) -> Parts:
         gate=Gate(settings.max_in_flight, settings.threads, metrics.in_flight),
         limits=Limits(settings.max_images, settings.max_detections),
         fetcher=Fetcher(settings.url_hosts, settings.max_body),
+        guard=security.Guard(settings),
         rollout=Rollout(settings.label, settings.canary_label, settings.canary_share),
         shadow=shadow,
     )

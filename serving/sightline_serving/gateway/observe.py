@@ -26,7 +26,6 @@ def install(app: Flask, metrics: Metrics) -> None:
         given = request.headers.get(REQUEST_ID_HEADER, "")
         vars(g).update(  # at once, as each look through the proxy costs
             began=time.perf_counter(),
-            began_at=time.time(),
             request_id=given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex,
             model="",  # and version: told by the route, once one has answered, never what the caller made up
             version="",

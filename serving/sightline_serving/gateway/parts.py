@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import Final
 
 from sightline.contract import ModelRef
 from sightline.detector import Serving
+from sightline.errors import ModelNotFoundError
 from sightline_serving.gateway.fetching import Fetcher
 from sightline_serving.gateway.gate import Gate
 from sightline_serving.gateway.metrics import Metrics
 from sightline_serving.gateway.requests import Limits
+from sightline_serving.gateway.security import Guard
 from sightline_serving.gateway.settings import Settings
 from sightline_serving.gateway.shadow import Rollout, Shadow
+
+LONGEST_NAME: Final = 1024  # characters; gRPC ends the stream when an error repeats some 16,000
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +30,16 @@ class Parts:
     gate: Gate
     limits: Limits
     fetcher: Fetcher
+    guard: Guard
     rollout: Rollout
     shadow: Shadow | None  # None: nothing is mirrored
 
     def ref(self, model: str | None, version: int | None = None, label: str | None = None) -> ModelRef:
-        """The model that a request for boxes names, or the default one; perhaps its canary."""
+        """The model that a request for boxes names, or the default one; perhaps its canary.
+
+        Raises:
+            ModelNotFoundError: the name is longer than any; Serving would take the connection down for it.
+        """
         return self._ref(model, version, label, random.random())  # noqa: S311 - a share, no secret
 
     def steady_ref(self, model: str | None, version: int | None = None, label: str | None = None) -> ModelRef:
@@ -38,6 +48,8 @@ class Parts:
 
     def _ref(self, model: str | None, version: int | None, label: str | None, chance: float) -> ModelRef:
         name = model or self.settings.model
+        if len(name) > LONGEST_NAME or len(label or "") > LONGEST_NAME:
+            raise ModelNotFoundError(f"no name of a model or label is longer than {LONGEST_NAME} characters")
         if name == self.settings.model and version is None and label is None:
             label = self.rollout.choose(chance)
         return ModelRef(name, version, label)

@@ -57,9 +57,10 @@ def _of_werkzeug(error: HTTPException) -> Response:
         response.headers["Allow"] = allowed
         return response
     if isinstance(error, RequestEntityTooLarge):
-        return respond(
-            BodyTooLargeError(f"the body is larger than the limit of {request.max_content_length} bytes")
-        )
+        limit = request.max_content_length or 0
+        if (request.content_length or 0) <= limit and request.mimetype == "multipart/form-data":
+            return respond(BodyTooLargeError(f"the form has more than {request.max_form_parts} parts"))
+        return respond(BodyTooLargeError(f"the body is larger than the limit of {limit} bytes"))
     return respond(InputError(error.description or error.name))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
 from typing import Final
 
 from flask import Flask, Response, g, request
@@ -28,17 +28,66 @@ HEADERS: Final = (
 CONTENT_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
 
 
-def install(app: Flask, settings: Settings) -> None:
+# DeepStack's callers put their key into the form; its view reads that once it has been let in.
+FORM_KEY_ENDPOINT: Final = "dropin.deepstack"
+
+
+class Guard:
+    """Says whether a caller may ask now. Safe to share between threads.
+
+    Raises:
+        ValueError: the key file cannot be read, or a line of it is wrong.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._keys = None if settings.api_keys is None else ApiKeys(settings.api_keys)
+        self._rates = () if settings.rate_limit is None else tuple(parse_many(settings.rate_limit))
+        self._limiter = MovingWindowRateLimiter(storage_from_string(settings.rate_store))
+
+    def check(self, key: str) -> None:
+        """Name the caller, and count the request as theirs.
+
+        Args:
+            key: as sent; empty if none was.
+
+        Raises:
+            UnauthorizedError: a key is wanted and this is none.
+            RateLimitError: this caller has asked too often.
+        """
+        if self._keys is not None:
+            if not key:
+                raise UnauthorizedError(
+                    "send your API key as `Authorization: Bearer KEY` or as `X-API-Key: KEY`"
+                )
+            g.caller = self._keys.owner(key)
+            if g.caller is None:
+                raise UnauthorizedError("this API key is not known")
+        caller = g.get("caller") or request.remote_addr or ""
+        for rate in self._rates:
+            if not self._limiter.hit(rate, caller):
+                reset = self._limiter.get_window_stats(rate, caller).reset_time
+                wait = max(reset - time.time(), 1.0)
+                raise RateLimitError(f"more than {rate}; try again in {wait:.0f} s", retry_after=wait)
+
+    def check_form(self) -> None:
+        """As `check`, for the one route whose callers may put the key into the form."""
+        self.check(_header_key() or request.form.get("api_key", ""))
+
+
+def install(app: Flask, settings: Settings, guard: Guard) -> None:
     """Guard every route of the application."""
     if settings.proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.proxies)  # type: ignore[method-assign]
     if settings.cors_origins:
         CORS(app, origins=list(settings.cors_origins), expose_headers=["X-Request-ID", "Server-Timing"])
     app.after_request(_headers)
-    if settings.api_keys is not None:
-        app.before_request(_key_check(ApiKeys(settings.api_keys)))
-    if settings.rate_limit is not None:
-        app.before_request(_rate_check(settings.rate_limit, settings.rate_store))
+    if settings.api_keys is None and settings.rate_limit is None:
+        return
+
+    @app.before_request
+    def check() -> None:
+        if not _open() and request.endpoint != FORM_KEY_ENDPOINT:
+            guard.check(_header_key())
 
 
 def _headers(response: Response) -> Response:
@@ -54,44 +103,9 @@ def _open() -> bool:
     return request.method == "OPTIONS" or request.blueprint is None or request.blueprint in OPEN_BLUEPRINTS
 
 
-def _key_check(keys: ApiKeys) -> Callable[[], None]:
-    def check() -> None:
-        if _open():
-            return
-        key = _given_key()
-        if not key:
-            raise UnauthorizedError("send your API key as `Authorization: Bearer KEY` or as `X-API-Key: KEY`")
-        owner = keys.owner(key)
-        if owner is None:
-            raise UnauthorizedError("this API key is not known")
-        g.caller = owner
-
-    return check
-
-
-def _given_key() -> str:
-    """Where the API's own callers, DOODS's and DeepStack's put it."""
+def _header_key() -> str:
+    """Where the API's own callers and DOODS's put it."""
     kind, _, token = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() == "bearer" and token:
         return token.strip()
-    key = request.headers.get("X-API-Key") or request.headers.get("Doods-Auth-Key")
-    if not key and request.endpoint == "dropin.deepstack":
-        key = request.form.get("api_key")
-    return key or ""
-
-
-def _rate_check(rate: str, store: str) -> Callable[[], None]:
-    limiter = MovingWindowRateLimiter(storage_from_string(store))
-    limits = parse_many(rate)
-
-    def check() -> None:
-        if _open():
-            return
-        caller = g.get("caller") or request.remote_addr or ""
-        for limit in limits:
-            if not limiter.hit(limit, caller):
-                reset = limiter.get_window_stats(limit, caller).reset_time
-                wait = max(reset - g.began_at, 1.0)
-                raise RateLimitError(f"more than {limit}; try again in {wait:.0f} s", retry_after=wait)
-
-    return check
+    return request.headers.get("X-API-Key") or request.headers.get("Doods-Auth-Key") or ""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from support.fake_serving import FakeServing, FakeVersion
 from support.pictures import jpeg
 
 PICTURE = jpeg()
@@ -31,6 +32,12 @@ def test_deepstack_as_frigate_reads_it(client: FlaskClient) -> None:
 def test_deepstack_with_its_threshold_and_a_custom_model(client: FlaskClient) -> None:
     answer = deepstack(client, "/v1/vision/custom/droids", min_confidence="0.8").get_json()
     assert [item["label"] for item in answer["predictions"]] == ["R2-D2"]
+
+
+@pytest.mark.parametrize("least", ["x", "nan", "2"])
+def test_deepstack_with_a_threshold_that_is_none(client: FlaskClient, least: str) -> None:
+    response = deepstack(client, min_confidence=least)
+    assert (response.status_code, response.get_json()["success"]) == (400, False)
 
 
 def test_deepstack_fails_in_its_own_words(client: FlaskClient) -> None:
@@ -63,6 +70,8 @@ def test_doods_as_home_assistant_reads_it(client: FlaskClient) -> None:
         ({"detect": {"BB-8": 10}}, ["BB-8"]),
         ({"detect": {"*": 80, "BB-8": 50}}, ["R2-D2", "BB-8"]),
         ({"detector_name": "droids"}, ["R2-D2", "BB-8"]),
+        ({"detect": {}}, ["R2-D2", "BB-8"]),
+        ({"detect": {"BB-8": 101}}, []),
         ({"regions": [{"top": 0, "left": 0, "bottom": 0.7, "right": 0.52, "covers": True}]}, ["R2-D2"]),
         ({"regions": [{"bottom": 0.7, "right": 0.6, "detect": {"*": 10}}]}, ["R2-D2", "BB-8"]),
         ({"regions": [{"top": 0, "left": 0.51, "bottom": 1, "right": 1}]}, ["BB-8"]),
@@ -75,8 +84,9 @@ def test_doods_thresholds_and_regions(client: FlaskClient, fields: Any, found: l
 
 @pytest.mark.parametrize(
     ("fields", "status"),
-    [({"data": "!"}, 400), ({"detect": []}, 400), ({"detect": {"*": "x"}}, 400), ({"regions": [3]}, 400),
-     ({"detector_name": "nobody"}, 404)],
+    [({"data": "!"}, 400), ({"detect": [1]}, 400), ({"detect": {"*": "x"}}, 400), ({"regions": [3]}, 400),
+     ({"regions": 5}, 400), ({"regions": [{"top": "x"}]}, 400), ({"detect": {"*": -1}}, 400),
+     ({"detector_name": 5}, 400), ({"detector_name": "nobody"}, 404), ({"detector_name": "x" * 20_000}, 404)],
 )  # fmt: skip
 def test_doods_fails_in_its_own_words(client: FlaskClient, fields: Any, status: int) -> None:
     response = doods(client, **fields)
@@ -85,7 +95,21 @@ def test_doods_fails_in_its_own_words(client: FlaskClient, fields: Any, status: 
 
 
 def test_doods_lists_its_detectors(client: FlaskClient) -> None:
-    (detector,) = client.get("/detectors").get_json()["detectors"]
-    assert detector["name"] == "droids"
-    assert detector["labels"] == ["BB-8", "R2-D2"]
-    assert (detector["width"], detector["height"]) == (64, 64)
+    default, droids = client.get("/detectors").get_json()["detectors"]
+    assert (default.pop("name"), droids.pop("name")) == ("default", "droids"), (
+        "as DOODS's own configuration has it"
+    )
+    assert default == droids
+    assert droids["labels"] == ["BB-8", "R2-D2"]
+    assert (droids["width"], droids["height"]) == (64, 64)
+
+
+def test_a_name_that_is_the_default_models_follows_its_label(serving: FakeServing, make_client: Any) -> None:
+    serving.models["droids"] = {1: FakeVersion(labels=("stable",)), 2: FakeVersion()}
+    client = make_client(serving.target, label="stable")
+    for name in ("default", "droids"):
+        assert doods(client, detector_name=name).status_code == 200
+    assert deepstack(client, "/v1/vision/custom/droids").status_code == 200
+    text = client.get("/metrics").text
+    assert 'route="dropin.doods",status="200",version="1"} 2.0' in text
+    assert 'route="dropin.deepstack",status="200",version="1"} 1.0' in text

@@ -68,7 +68,14 @@ def test_a_body_that_holds_no_good_picture(client: FlaskClient, serving: FakeSer
         ("threshold=nan", "nan"),
         ("max_detections=0", "at least 1"),
         ("max_detections=2.5", "whole number"),
+        ("max_detections=1_0", "whole number"),
+        ("max_detections=" + "9" * 5000, "whole number"),
+        ("max_detections=9999999999", "at most"),
+        ("threshold=%FF", "number"),
+        ("threshold=1_0", "number"),
+        ("threshold=", "number"),
         ("classes=,", "no label"),
+        ("classes=nobody", "no class 'nobody'"),
         ("format=xml", "json, coco, voc, tfod"),
         ("treshold=0.5", "threshold"),
     ],
@@ -101,7 +108,17 @@ def test_too_many_pictures(serving: FakeServing, make_client: Any) -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["/v1/models/nobody:detect", "/v1/models/droids/versions/9:detect", "/v1/models/droids/labels/x:detect"],
+    [
+        "/v1/models/nobody:detect",
+        "/v1/models/droids/versions/9:detect",
+        "/v1/models/droids/labels/x:detect",
+        f"/v1/models/droids/versions/{2**63 - 1}:detect",
+        "/v1/models/%FF%FE:detect",
+        "/v1/models/%C3%A9:detect",
+        "/v1/models/%0D%0AX:detect",
+        "/v1/models/" + "a" * 20_000 + ":detect",
+        "/v1/models/droids/labels/" + "a" * 20_000 + ":detect",
+    ],
 )
 def test_an_unknown_model_version_or_label(client: FlaskClient, address: str) -> None:
     problem(client.post(address, data=PICTURE), 404, "model_not_found")
@@ -146,7 +163,19 @@ def test_a_model_that_is_not_understood_names_what_was_found(
     assert "words: string" in plain["detail"]
 
 
-@pytest.mark.parametrize("address", ["/nix", "/v1/", "/v1/models//x", "/v1/models/droids/versions/x:detect"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/nix",
+        "/v1/",
+        "/v1/models//x",
+        "/v1/models/droids/versions/x:detect",
+        f"/v1/models/droids/versions/{2**63}",
+        f"/v1/models/droids/versions/{'9' * 5000}",
+        "/v1/models/droids/versions/-1",
+        "/v1/models/a%2Fb/card/x",
+    ],
+)
 def test_nothing_there(client: FlaskClient, address: str) -> None:
     problem(client.get(address), 404, "not_found")
 

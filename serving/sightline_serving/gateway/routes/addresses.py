@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from typing import Final
 
+from werkzeug.routing import IntegerConverter
+
+LAST_VERSION: Final = 2**63 - 1  # TensorFlow Serving's versions are int64
+
 MODELS: Final = (
     "/v1/models/<model>",
     "/v1/models/<model>/versions/<int:version>",
     "/v1/models/<model>/labels/<label>",
 )
+
+
+class Version(IntegerConverter):
+    """A version's number in an address: one that Serving cannot have is not found."""
+
+    regex = r"[0-9]{1,19}"
+
+    def __init__(self, *args: object, **options: object) -> None:
+        super().__init__(*args, **{"max": LAST_VERSION, **options})  # type: ignore[arg-type]
 
 
 def action(name: str) -> tuple[str, ...]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 import orjson
 from flask import Blueprint, Response, g, request
@@ -20,11 +21,15 @@ from sightline.errors import InvalidOptionError, NoImageError, SightlineError
 from sightline.options import DetectOptions
 from sightline_serving.gateway import problems
 from sightline_serving.gateway.answers import JSON_TYPE
+from sightline_serving.gateway.asked_options import number
 from sightline_serving.gateway.parts import Parts
 from sightline_serving.gateway.requests import PICTURE_FIELD, from_base64, read_body, read_json
 
-ANY_LABEL = "*"  # DOODS: a threshold for labels that have none of their own
-DEFAULT_NAME = "default"  # DOODS: the detector where none is named
+DEEPSTACK_THRESHOLD: Final = 0.4  # DeepStack's own, where a request names none
+ANY_LABEL: Final = "*"  # DOODS: a threshold for labels that have none of their own
+DEFAULT_NAME: Final = "default"  # DOODS: the detector in its own configuration, and in most of its clients'
+DOODS_PER_CENT: Final = 50  # where a request names no label
+NEVER: Final = 2.0  # a threshold that no score reaches
 
 
 def blueprint(parts: Parts) -> Blueprint:
@@ -38,11 +43,10 @@ def blueprint(parts: Parts) -> Blueprint:
 def _add_deepstack(routes: Blueprint, parts: Parts) -> None:
     def deepstack(model: str | None = None) -> Response:
         begun = time.perf_counter()
-        if PICTURE_FIELD not in request.files:
-            raise NoImageError("No image file found: send it as the form's `image`")
-        threshold = request.form.get("min_confidence", 0.4, float)  # DeepStack's own default
-        image = request.files[PICTURE_FIELD].read()
-        found = _detect(parts, image, DetectOptions(threshold=threshold), ModelRef(model) if model else None)
+        with parts.gate.admitted():  # before the form is read, which takes as long as its sender likes
+            parts.guard.check_form()
+            options, image = _deepstack_form()
+            found = _detect(parts, image, options, parts.ref(model))
         predictions = [
             {
                 "label": item.label,
@@ -62,40 +66,35 @@ def _add_deepstack(routes: Blueprint, parts: Parts) -> None:
     routes.add_url_rule("/v1/vision/custom/<model>", "deepstack", view, methods=["POST"])
 
 
+def _deepstack_form() -> tuple[DetectOptions, bytes]:
+    if PICTURE_FIELD not in request.files:
+        raise NoImageError("No image file found: send it as the form's `image`")
+    threshold = DEEPSTACK_THRESHOLD
+    if (given := request.form.get("min_confidence")) is not None:
+        threshold = number("min_confidence", given)
+    return DetectOptions(threshold=threshold), request.files[PICTURE_FIELD].read()
+
+
 def _add_doods(routes: Blueprint, parts: Parts) -> None:
     def doods() -> Response:
-        asked = read_json(read_body(request))
-        thresholds = _thresholds(asked.get("detect"))
-        name = asked.get("detector_name") or DEFAULT_NAME
-        ref = None if name == DEFAULT_NAME else ModelRef(str(name))
-        options = DetectOptions(threshold=min(thresholds.values()))
-        found = _detect(parts, from_base64(asked.get("data"), "data"), options, ref)
+        with parts.gate.admitted():
+            asked = read_json(read_body(request))
+            thresholds = _thresholds(asked.get("detect"))
+            regions = [_Region.read(region) for region in _list(asked.get("regions"))]
+            ref = _named(parts, asked.get("detector_name"))
+            options = DetectOptions(threshold=min(1.0, *thresholds.values()))
+            found = _detect(parts, from_base64(asked.get("data"), "data"), options, ref)
         kept = [
             item
             for item in found.detections
             if item.score >= thresholds.get(item.label, thresholds[ANY_LABEL])
+            and (not regions or any(region.keeps(item) for region in regions))
         ]
-        regions = asked.get("regions") or ()
-        if regions:
-            kept = [item for item in kept if any(_inside(item, region) for region in regions)]
         return _json({"id": asked.get("id", ""), "detections": [_as_doods(item) for item in kept]})
 
     def detectors() -> Response:
-        listed = []
-        for name in parts.settings.listed_models:
-            known = parts.detector.catalog.current(ModelRef(name))
-            size = known.family.resize
-            labels = [known.labels[key] for key in sorted(known.labels)]
-            listed.append(
-                {
-                    "name": name,
-                    "type": "tensorflow",
-                    "model": f"{name}/{known.version}",
-                    "labels": labels,
-                    "width": size.width,
-                    "height": size.height,
-                }
-            )
+        names = parts.settings.listed_models
+        listed = [_detector(parts, DEFAULT_NAME, names[0]), *(_detector(parts, name, name) for name in names)]
         return _json({"detectors": listed})
 
     def failed(error: SightlineError) -> dict[str, Any]:
@@ -105,12 +104,33 @@ def _add_doods(routes: Blueprint, parts: Parts) -> None:
     routes.add_url_rule("/detectors", "detectors", _answering(detectors, failed))
 
 
-def _detect(parts: Parts, image: bytes, options: DetectOptions, ref: ModelRef | None) -> Result:
-    with parts.gate.admitted(), parts.gate.working(parts.settings.timeout):
+def _named(parts: Parts, name: Any) -> ModelRef:
+    """The model that DOODS's `detector_name` means."""
+    if not isinstance(name, str | None):
+        raise InvalidOptionError("`detector_name` is the name of a detector; /detectors lists them")
+    return parts.ref(None if name == DEFAULT_NAME else name)
+
+
+def _detector(parts: Parts, name: str, model: str) -> dict[str, Any]:
+    """A model as DOODS lists its detectors; clients look for the name that they are set to use."""
+    known = parts.detector.catalog.current(parts.steady_ref(model))
+    size = known.family.resize
+    return {
+        "name": name,
+        "type": "tensorflow",
+        "model": f"{model}/{known.version}",
+        "labels": [known.labels[key] for key in sorted(known.labels)],
+        "width": size.width,
+        "height": size.height,
+    }
+
+
+def _detect(parts: Parts, image: bytes, options: DetectOptions, ref: ModelRef) -> Result:
+    with parts.gate.working(parts.settings.timeout):
         found = parts.detector.detect(
             image,
             options,
-            model=ref or parts.ref(None),
+            model=ref,
             timeout=parts.settings.timeout,
             request_id=g.request_id,
         )
@@ -122,30 +142,44 @@ def _detect(parts: Parts, image: bytes, options: DetectOptions, ref: ModelRef | 
 
 def _thresholds(detect: Any) -> dict[str, float]:
     """DOODS's `{"*": 60, "person": 50}`, per cent, as scores; without `*`, other labels are left out."""
-    given = detect if detect is not None else {ANY_LABEL: 50}
-    if not isinstance(given, dict) or not given:
+    given = detect or {ANY_LABEL: DOODS_PER_CENT}
+    if not isinstance(given, dict):
         raise InvalidOptionError("`detect` maps labels, or *, to per cent")
-    try:
-        scores = {str(label): min(max(float(percent) / 100, 0.0), 1.0) for label, percent in given.items()}
-    except (TypeError, ValueError):
-        raise InvalidOptionError("`detect` maps labels, or *, to per cent") from None
-    return {ANY_LABEL: 1.0 + 1e-9, **scores} if ANY_LABEL not in scores else scores
+    scores = {str(label): min(number("detect", percent) / 100, 1.0) for label, percent in given.items()}
+    return {ANY_LABEL: NEVER, **scores}
 
 
-def _inside(item: Detection, region: Any) -> bool:
-    """Whether a detection lies in a region (wholly, if it `covers`) and reaches its thresholds."""
-    try:
-        top, left = float(region.get("top", 0)), float(region.get("left", 0))
-        bottom, right = float(region.get("bottom", 1)), float(region.get("right", 1))
-    except (AttributeError, TypeError, ValueError):
-        raise InvalidOptionError("a region has top, left, bottom and right from 0 to 1") from None
-    ymin, xmin, ymax, xmax = item.box_normalized
-    if region.get("covers"):
-        within = top <= ymin and left <= xmin and ymax <= bottom and xmax <= right
-    else:
-        within = ymin < bottom and xmin < right and ymax > top and xmax > left
-    scores = _thresholds(region["detect"]) if region.get("detect") else {ANY_LABEL: 0.0}
-    return within and item.score >= scores.get(item.label, scores[ANY_LABEL])
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list | None):
+        raise InvalidOptionError("`regions` is a list")
+    return value or []
+
+
+@dataclass(frozen=True, slots=True)
+class _Region:
+    """A part of the picture, with thresholds of its own."""
+
+    sides: Mapping[str, float]  # 0 to 1 of the picture
+    covers: bool  # whether it keeps only what lies wholly in it
+    thresholds: Mapping[str, float]  # label, or *, -> score
+
+    @classmethod
+    def read(cls, plain: Any) -> _Region:
+        if not isinstance(plain, dict):
+            raise InvalidOptionError("a region is an object with top, left, bottom and right")
+        whole = {"top": 0.0, "left": 0.0, "bottom": 1.0, "right": 1.0}
+        sides = {side: number(side, plain.get(side, edge)) for side, edge in whole.items()}
+        own = _thresholds(plain["detect"]) if plain.get("detect") else {ANY_LABEL: 0.0}
+        return cls(sides, bool(plain.get("covers")), own)
+
+    def keeps(self, item: Detection) -> bool:
+        top, left, bottom, right = self.sides.values()
+        ymin, xmin, ymax, xmax = item.box_normalized
+        if self.covers:
+            within = top <= ymin and left <= xmin and ymax <= bottom and xmax <= right
+        else:
+            within = ymin < bottom and xmin < right and ymax > top and xmax > left
+        return within and item.score >= self.thresholds.get(item.label, self.thresholds[ANY_LABEL])
 
 
 def _as_doods(item: Detection) -> dict[str, Any]:

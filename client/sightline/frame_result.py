@@ -52,21 +52,21 @@ class Tally:
     """Counts what was found over many frames, for the line that ends them."""
 
     def __init__(self) -> None:
-        self._frames = 0
+        self.frames = 0
         self._until = 0.0
         self._labels: Counter[str] = Counter()
         self._tracks: set[int] = set()
 
     def add(self, record: FrameResult) -> None:
         """Count one frame."""
-        self._frames += 1
+        self.frames += 1
         self._until = record.time
         self._labels.update(found.label for found in record.result.detections)
         self._tracks.update(track for track in record.tracks or () if track is not None)
 
     def to_json(self) -> bytes:
         """`{"summary": ...}`: frames, time of the last in seconds, objects by label, and tracks if any."""
-        summary: dict[str, Any] = {"frames": self._frames, "time": self._until, "detections": self._labels}
+        summary: dict[str, Any] = {"frames": self.frames, "time": self._until, "detections": self._labels}
         if self._tracks:
             summary["tracks"] = len(self._tracks)
         return orjson.dumps({"summary": summary})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias, Union
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias, Union, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +41,7 @@ def load(image: ImageInput) -> bytes | NDArray[np.uint8]:
     if isinstance(image, np.ndarray):
         return _checked(image)
     if hasattr(image, "read"):
-        return _from_file(image)
+        return _from_file(cast(BinaryIO, image))
     if hasattr(image, "getexif"):  # PIL.Image.Image, told without importing PIL
         return _from_pil(image)
     raise NotAnImageError(

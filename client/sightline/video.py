@@ -138,6 +138,8 @@ class Video:
         self.close()
 
     def _open(self) -> cv2.VideoCapture:
+        if self._path.is_dir():
+            raise NotAVideoError(f"{self._name} is a folder; name a video in it")
         if not self._path.is_file():
             raise NotAVideoError(f"there is no file {self._name}")
         # An absolute path cannot be taken for one of FFmpeg's protocols ("concat:...").

@@ -31,7 +31,7 @@ _FOLDER: Final = click.Path(file_okay=False, path_type=Path)
 
 
 @click.command()
-@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=str), metavar="INPUT...")
 @connection_options
 @option_options
 @click.option("--out", type=_FOLDER, required=True, metavar="DIR", help="Gets results/ and manifest.ndjson.")

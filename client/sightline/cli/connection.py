@@ -49,7 +49,10 @@ class Connection:
 
             assert self.model is not None  # noqa: S101  # the options were checked
             labels = None if self.labels is None else read_labels(self.labels)
-            return Serving(self.serving, model=self.model, labels=labels, **options)
+            try:
+                return Serving(self.serving, model=self.model, labels=labels, **options)
+            except ValueError as fault:  # an address of another kind
+                raise click.BadParameter(str(fault), param_hint="--serving") from None
         from sightline.http import Gateway
 
         # Files are sent as they are; the only arrays that a command sends are frames.
@@ -81,12 +84,18 @@ def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="NAME",
         help="NAME, NAME/versions/3 or NAME/labels/stable; the gateway has a default.",
     )
-    @click.option("--timeout", type=click.FloatRange(min=0.001), metavar="SECONDS", help="For one request.")
+    @click.option(
+        "--timeout",
+        type=click.FloatRange(min=0.001),
+        metavar="SECONDS",
+        help="For one request, its retries included.  [default: 30; with --serving 10]",
+    )
     @click.option(
         "--api-key", envvar=API_KEY_VARIABLE, show_envvar=True, help="For a gateway that wants one."
     )
     @click.option(
         "--labels",
+        type=click.Path(path_type=str),
         metavar="FILE",
         help="With --serving, for a model without a card: its label file, or the word coco.",
     )

@@ -13,6 +13,7 @@ import click
 
 from sightline.cli.connection import Connection, connection_options, option_options
 from sightline.cli.exits import Exit
+from sightline.cli.progress import Progress
 from sightline.cli.result_formats import FORMATS, FolderNames, ResultWriter
 from sightline.detections import Result
 from sightline.errors import InputError, NoImageError
@@ -27,7 +28,9 @@ _FOLDER: Final = click.Path(file_okay=False, path_type=Path)
 
 
 @click.command()
-@click.argument("pictures", nargs=-1, required=True, metavar="PICTURE...")
+@click.argument(
+    "pictures", nargs=-1, required=True, type=click.Path(allow_dash=True, path_type=str), metavar="PICTURE..."
+)
 @connection_options
 @option_options
 @click.option("--json", "format_", flag_value="json", help="Short for --format json.")
@@ -54,8 +57,12 @@ def detect_command(
     writer = ResultWriter(format_, out)
     drawn = None if draw is None else FolderNames(draw)
     failed = 0
-    with closing(connection.open()) as detector:
-        sources = _sources(pictures)
+    named = list(_named(pictures))
+    with (
+        closing(connection.open()) as detector,
+        Progress("detect", len(named), "pictures", among_lines=out is None) as progress,
+    ):
+        sources = ((name, found if isinstance(found, InputError) else _read(found)) for name, found in named)
         while batch := list(islice(sources, _BATCH)):
             contents = [content for _, content in batch]
             sound = [content for content in contents if isinstance(content, bytes)]
@@ -69,27 +76,28 @@ def detect_command(
                 writer.write(source, outcome)
                 if drawn is not None and isinstance(content, bytes):
                     _draw(content, outcome, drawn.take(source, ".jpg"))
+            progress.advance(len(batch))
     writer.finish()
     raise SystemExit(Exit.SOME_FAILED if failed else Exit.OK)
 
 
-def _sources(named: Iterable[str]) -> Iterator[tuple[str, bytes | InputError]]:
-    """Each picture with its bytes; folders are opened up, in the order of names."""
-    for name in named:
+def _named(pictures: Iterable[str]) -> Iterator[tuple[str, Path | InputError]]:
+    """Each picture's name and path; folders are opened up, in the order of names."""
+    for name in pictures:
         path = Path(name)
-        if name == STDIN:
-            yield name, sys.stdin.buffer.read()
-        elif path.is_dir():
-            inside = sorted(item for item in path.iterdir() if item.suffix.lower() in PICTURE_SUFFIXES)
-            yield from ((str(item), _read(item)) for item in inside)
-            if not inside:
-                wanted = ", ".join(sorted(PICTURE_SUFFIXES))
-                yield name, NoImageError(f"the folder holds no pictures; looked for {wanted}")
-        else:
-            yield name, _read(path)
+        if name == STDIN or not path.is_dir():
+            yield name, path
+            continue
+        inside = sorted(item for item in path.iterdir() if item.suffix.lower() in PICTURE_SUFFIXES)
+        yield from ((str(item), item) for item in inside)
+        if not inside:
+            wanted = ", ".join(sorted(PICTURE_SUFFIXES))
+            yield name, NoImageError(f"the folder holds no pictures; looked for {wanted}")
 
 
 def _read(path: Path) -> bytes | InputError:
+    if str(path) == STDIN:
+        return sys.stdin.buffer.read()
     try:
         return read_file(path)
     except InputError as fault:

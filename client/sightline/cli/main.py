@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -23,6 +24,10 @@ _COMMANDS: Final = {
 }
 
 
+# OpenCV and its FFmpeg would write to standard error beside our own messages; who wants to hear them says so.
+_QUIET: Final = {"OPENCV_LOG_LEVEL": "ERROR", "OPENCV_FFMPEG_LOGLEVEL": "-8"}
+
+
 class LazyGroup(click.Group):
     """A group that knows its commands by name and one line, and loads a command to run it."""
 
@@ -41,6 +46,8 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, line) for name, (_, _, line) in _COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
+        for variable, level in _QUIET.items():
+            os.environ.setdefault(variable, level)
         with exits():
             return super().invoke(ctx)
 

@@ -47,6 +47,11 @@ class Progress:
         """So much more is done."""
         self.reach(self._done + more)
 
+    def finish(self) -> None:
+        """All is done, whatever was thought of how much there is."""
+        if self._bar is not None and self._total:
+            self.reach(self._total)
+
     def __enter__(self) -> Progress:
         if self._bar is not None:
             self._bar.__enter__()

@@ -104,15 +104,21 @@ def video_command(
             pace = frames.fps or (source.info.fps or FALLBACK_FPS) / (frames.every or 1)
             found = map(Tracker(pace).follow, found)
         end = frames.end or source.info.duration
-        progress = opened.enter_context(
-            Progress(video, end and end - frames.start, "seconds", among_lines=out is None)
-        )
+        total = end and end - frames.start
         with _lines(out) as lines, tempfile.TemporaryFile() as kept:
-            records = _watched(found, progress, frames.start, kept if draw else None)
-            _write(records, lines, tell=out is None)
+            with Progress(video, total, "seconds", among_lines=out is None) as progress:
+                seen = _write(_watched(found, progress, frames.start, kept if draw else None), lines, out)
+                progress.finish()
             if draw is not None:
                 kept.seek(0)
-                annotate(Path(video), map(FrameResult.from_dict, map(orjson.loads, kept)), draw, frames)
+                records = map(FrameResult.from_dict, map(orjson.loads, kept))
+                with Progress(str(draw), total, "seconds") as progress:
+                    annotate(Path(video), _watched(records, progress, frames.start, None), draw, frames)
+                    progress.finish()
+    if not seen:
+        until = "" if frames.end is None else f" and before {frames.end:g} s"
+        click.echo(f"{video} has no frame from {frames.start:g} s on{until}", err=True)
+        raise SystemExit(Exit.SOME_FAILED)
     raise SystemExit(Exit.OK)
 
 
@@ -147,8 +153,11 @@ def _watched(
         yield record
 
 
-def _write(records: Iterator[FrameResult], lines: IO[bytes], *, tell: bool) -> None:
-    """Write the records and what ends them: a summary, or the error for a reader in a pipe to see."""
+def _write(records: Iterator[FrameResult], lines: IO[bytes], out: Path | None) -> int:
+    """Write the records and what ends them: a summary, or the error for a reader in a pipe to see.
+
+    Returns how many there were.
+    """
     tally = Tally()
     try:
         for record in records:
@@ -156,9 +165,10 @@ def _write(records: Iterator[FrameResult], lines: IO[bytes], *, tell: bool) -> N
             lines.write(record.to_json() + b"\n")
             lines.flush()
     except SightlineError as fault:
-        if tell:
+        if out is None:
             lines.write(orjson.dumps({"error": fault.problem()}) + b"\n")
             lines.flush()
         raise
     lines.write(tally.to_json() + b"\n")
     lines.flush()
+    return tally.frames

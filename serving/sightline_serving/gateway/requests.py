@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,15 +10,19 @@ from typing import Any, Final
 
 import orjson
 from flask import Request
+from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from sightline.errors import InvalidOptionError, MediaTypeError, NoImageError
+from sightline.errors import InputError, InvalidOptionError, MediaTypeError, NoImageError
 from sightline.options import DetectOptions
 from sightline_serving.gateway.asked_options import picture_options
 
 PICTURE_FIELD: Final = "image"  # of a form, and of a JSON body
 ADDRESS_FIELD: Final = "url"  # of a JSON body: where the picture is to be fetched from
 PICTURES_FIELD: Final = "images"  # of a JSON body: several
+SOURCES: Final = (PICTURE_FIELD, PICTURES_FIELD, ADDRESS_FIELD)  # where a JSON body may have its pictures
+LONGEST_NAME: Final = 255  # characters of a file's name that are kept
+_URL_ALPHABET: Final = str.maketrans("-_", "+/")  # RFC 4648, section 5
 UNNAMED: Final = "image"  # a picture sent without a file name
 TAKEN: Final = (
     "send one picture as it is (image/jpeg, image/png, image/webp, image/bmp, image/gif), "
@@ -38,6 +41,7 @@ class DetectRequest:
     options: DetectOptions
     format: str  # one of asked_options.FORMATS
     several: bool  # whether the answer is a list, even of one
+    broken: Mapping[int, InputError]  # place -> why there is no picture there; empty bytes stand for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,24 +63,70 @@ def read_detect(request: Request, limits: Limits, fetch: Callable[[str], bytes])
     Raises:
         InputError: there is no picture, too many, or an option is unknown or wrong.
     """
+    refuse_coding(request)
     kind = request.mimetype
+    broken: Mapping[int, InputError] = {}
     if kind in RAW or kind.startswith("image/"):
         images, names, several = [read_body(request)], [UNNAMED], False
-        values: Mapping[str, Any] = request.args
+        values: Mapping[str, Any] = once(request.args) if request.args else {}
     elif kind == "multipart/form-data":
         images, names = _from_form(request)
-        several, values = len(images) > 1, {**request.args.to_dict(), **request.form.to_dict()}
+        several, values = len(images) > 1, together(once(request.args), once(request.form))
     elif kind == "application/json":
-        images, several, fields = _from_json(read_body(request), fetch)
-        names, values = [UNNAMED] * len(images), {**request.args.to_dict(), **fields}
+        images, broken, fields = _from_json(read_body(request), fetch, limits.images)
+        several, values = PICTURES_FIELD in fields, together(once(request.args), fields)
+        names = [UNNAMED] * len(images)
+        values = {name: value for name, value in values.items() if name not in SOURCES}
     else:
         raise MediaTypeError(f"a body of {kind} is not taken here; {TAKEN}")
+    if images and len(broken) == len(images):
+        raise broken[0]  # nothing is left to be asked
     if not images or (len(images) == 1 and not images[0]):
         raise NoImageError(f"the request holds no image; {TAKEN}")
-    if len(images) > limits.images:
-        raise InvalidOptionError(f"{len(images)} pictures in one request; the limit is {limits.images}")
+    _check_count(len(images), limits.images)
     options, form = picture_options(values, limits.default_detections)
-    return DetectRequest(images, names, options, form, several)
+    return DetectRequest(images, names, options, form, several, broken)
+
+
+def _check_count(count: int, limit: int) -> None:
+    if count > limit:
+        raise InvalidOptionError(f"{count} pictures in one request; the limit is {limit}")
+
+
+def refuse_coding(request: Request) -> None:
+    """A compressed body is not unpacked: a small one could hold a huge one.
+
+    Raises:
+        MediaTypeError: the body is declared to be compressed.
+    """
+    coding = request.environ.get("HTTP_CONTENT_ENCODING", "")
+    if coding and coding.strip().lower() != "identity":
+        raise MediaTypeError(f"a body with Content-Encoding {coding[:40]} is not taken; send it as it is")
+
+
+def once(values: MultiDict[str, str]) -> dict[str, str]:
+    """Options as they were sent.
+
+    Raises:
+        InvalidOptionError: one was sent twice, and which of the two is meant cannot be known.
+    """
+    for name, sent in values.lists():
+        if len(sent) > 1:
+            raise InvalidOptionError(
+                f"{name[:60]} is given {len(sent)} times; several labels go into one `classes`"
+            )
+    return values.to_dict()
+
+
+def together(query: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a query and of a body.
+
+    Raises:
+        InvalidOptionError: both give the same one.
+    """
+    if both := query.keys() & fields.keys():
+        raise InvalidOptionError(f"{min(both)[:60]} is given in the query and in the body")
+    return {**query, **fields}
 
 
 def read_body(request: Request) -> bytes:
@@ -94,15 +144,26 @@ def read_body(request: Request) -> bytes:
     body: bytes = request.environ["wsgi.input"].read(length)
     if len(body) > limit:
         raise RequestEntityTooLarge
+    if len(body) < length and request.content_length is not None:
+        raise InputError(f"the body ends after {len(body)} of the {length} bytes that were announced")
     return body
 
 
 def _from_form(request: Request) -> tuple[list[bytes], list[str]]:
     strange = sorted(set(request.files) - {PICTURE_FIELD})
     if strange:
-        raise NoImageError(f"the form holds files as {', '.join(strange)}; call the field `{PICTURE_FIELD}`")
+        raise NoImageError(
+            f"the form holds files as {', '.join(strange)[:200]}; call the field `{PICTURE_FIELD}`"
+        )
+    if PICTURE_FIELD in request.form:
+        raise NoImageError(f"`{PICTURE_FIELD}` came as text, without a file name; send it as a file")
     files = request.files.getlist(PICTURE_FIELD)
-    return [file.read() for file in files], [file.filename or UNNAMED for file in files]
+    return [file.read() for file in files], [_plain_name(file.filename) for file in files]
+
+
+def _plain_name(name: str | None) -> str:
+    """A file's name as it may stand in any answer: XML holds no control characters."""
+    return "".join(letter if letter.isprintable() else "_" for letter in (name or UNNAMED)[:LONGEST_NAME])
 
 
 def read_json(body: bytes) -> dict[str, Any]:
@@ -120,22 +181,37 @@ def read_json(body: bytes) -> dict[str, Any]:
     return plain
 
 
-def _from_json(body: bytes, fetch: Callable[[str], bytes]) -> tuple[list[bytes], bool, dict[str, Any]]:
+def _from_json(
+    body: bytes, fetch: Callable[[str], bytes], limit: int
+) -> tuple[list[bytes], dict[int, InputError], dict[str, Any]]:
+    """The pictures, what is wrong with some of them, and all fields."""
     plain = read_json(body)
-    if (address := plain.pop(ADDRESS_FIELD, None)) is not None:
-        return [fetch(address)], False, plain
-    one, several = plain.pop(PICTURE_FIELD, None), plain.pop(PICTURES_FIELD, None)
-    if (one is None) == (several is None):
-        raise NoImageError("a JSON body holds base64 either in `image` or, as a list, in `images`")
-    if several is None:
-        return [from_base64(one, PICTURE_FIELD)], False, plain
-    if not isinstance(several, list):
+    given = [name for name in SOURCES if plain.get(name) is not None]
+    if len(given) != 1:
+        raise NoImageError(
+            "a JSON body holds base64 either in `image` or, as a list, in `images`, or a `url`"
+        )
+    value = plain[given[0]]
+    if given[0] == ADDRESS_FIELD:
+        return [fetch(value)], {}, plain
+    if given[0] == PICTURE_FIELD:
+        return [from_base64(value, PICTURE_FIELD)], {}, plain
+    if not isinstance(value, list):
         raise NoImageError("`images` is no list of base64 text")
-    return [from_base64(item, f"images[{i}]") for i, item in enumerate(several)], True, plain
+    _check_count(len(value), limit)
+    images, broken = [b""] * len(value), {}
+    for place, item in enumerate(value):
+        try:
+            images[place] = from_base64(item, f"images[{place}]")
+        except InputError as fault:  # its neighbours are answered all the same
+            broken[place] = fault
+    return images, broken, plain
 
 
 def from_base64(value: Any, where: str) -> bytes:
     """Base64 text; `{"b64": text}`, as in TensorFlow Serving's REST; or a data URL, as in browsers.
+
+    Broken into lines, with the alphabet for URLs, or without its padding, it is taken too.
 
     Raises:
         NoImageError: it is none; the text names `where` it stood.
@@ -147,5 +223,10 @@ def from_base64(value: Any, where: str) -> bytes:
         text = text.partition(",")[2]
     try:
         return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as fault:
+    except ValueError:  # nearly never
+        pass
+    text = "".join(text.split()).translate(_URL_ALPHABET).rstrip("=")
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except ValueError as fault:
         raise NoImageError(f"`{where}` is no base64: {fault}") from None

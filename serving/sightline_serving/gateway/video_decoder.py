@@ -37,10 +37,13 @@ def main(arguments: bytes) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (asked["seconds"], asked["seconds"]))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     cv2.setNumThreads(1)
+    os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "protocol_whitelist;file"  # no file may name another host
     try:
         _decode(out, asked)
     except SightlineError as fault:
-        _write(out, {"error": fault.problem()})
+        told = fault.problem()
+        told["detail"] = told["detail"].replace(asked["path"], "the file")  # where it lies is ours to know
+        _write(out, {"error": told})
     except (MemoryError, cv2.error) as fault:
         words = f"the video cannot be decoded within its limits: {type(fault).__name__}"
         _write(out, {"error": NotAVideoError(words).problem()})

@@ -34,6 +34,8 @@ def blueprint(parts: Parts) -> Blueprint:
                     timeout=settings.timeout,
                     request_id=g.request_id,
                 )
+                if asked.broken:
+                    outcomes = [asked.broken.get(i, outcome) for i, outcome in enumerate(outcomes)]
                 found = time.perf_counter()
                 for outcome in outcomes:
                     if isinstance(outcome, Result):

@@ -10,12 +10,8 @@ HERE=$(cd "$(dirname "$0")/.." && pwd)
 export CONTAINERS_CONF=$WORK/containers.conf
 
 mapfile -t names < <(sed -nE 's/^FROM +([^ ]+:[^ ]+).*/\1/p' "$HERE"/*/Dockerfile | sort -u)
-missing=()
-for name in "${names[@]}"; do
-  podman image exists "docker.io/$(expanded=$name; [[ $name == */* ]] || expanded=library/$name; echo "$expanded")" ||
-    missing+=("$name")
-done
-[ ${#missing[@]} -gt 0 ] || exit 0
+
+full() { if [[ $1 == */* ]]; then echo "docker.io/$1"; else echo "docker.io/library/$1"; fi; }
 
 if ! podman image exists localhost/stand-in:base; then
   mapfile -t sources < <(find /etc/apt/sources.list /etc/apt/sources.list.d -type f 2>/dev/null)
@@ -32,7 +28,23 @@ FROM localhost/stand-in:bare
 RUN rm -f /usr/lib/python3*/EXTERNALLY-MANAGED && ln -s python3 /usr/bin/python && rm -rf /var/lib/apt/lists/*
 FILE
 fi
-for name in "${missing[@]}"; do
-  [[ $name == */* ]] || name=library/$name
-  podman tag localhost/stand-in:base "docker.io/$name"
+for name in "${names[@]}"; do
+  podman image exists "$(full "$name")" || podman tag localhost/stand-in:base "$(full "$name")"
+done
+
+# Debian's Prometheus and Alertmanager under the names that the compose file asks for, so that its configuration,
+# mounts and users are tried; they are older than those that it names. Grafana has no stand-in.
+for program in prometheus alertmanager; do
+  name=$(sed -nE "s|^ +image: (prom/$program:.+)|\1|p" "$HERE/compose.yaml")
+  podman image exists "$(full "$name")" && continue
+  context=$(mktemp -d)
+  cp "$(command -v "$program" || command -v "prometheus-$program")" "$context/$program"
+  podman build --quiet --format docker --tag "$(full "$name")" --file - "$context" >/dev/null <<FILE
+FROM localhost/stand-in:base
+COPY $program /bin/$program
+RUN mkdir /$program && chown 65534:65534 /$program
+USER 65534
+ENTRYPOINT ["/bin/$program"]
+FILE
+  rm -r "$context"
 done

@@ -20,7 +20,7 @@ from sightline_training.folding import fold_batch_norm
 from sightline_training.losses import box_loss, class_loss
 from sightline_training.model import BOXES, CLASSES, Architecture, build_ssd
 from sightline_training.starting import from_backbone, read_start
-from sightline_training.suppression import SuppressionOptions, suppress_boxes
+from sightline_training.suppression import SuppressionOptions, suppress
 from sightline_training.targets import Matcher
 from sightline_training.tflite_weights import open_tflite
 
@@ -69,11 +69,14 @@ def test_a_box_gets_its_anchors_and_an_ignored_one_silences_its_own() -> None:
     assert ignored_hot[0].numpy()[iou < 0.4, 2].all()
 
 
-def test_losses_are_nothing_for_the_right_answer_and_more_for_a_wrong_one() -> None:
-    match = Matcher(Architecture(2, 96, 96).anchors(), 2, matched=0.5, unmatched=0.4)
+@pytest.mark.parametrize("overlap", [0.0, 2.0])
+def test_losses_are_nothing_for_the_right_answer_and_more_for_a_wrong_one(overlap: float) -> None:
+    anchors = Architecture(2, 96, 96).anchors()
+    match = Matcher(anchors, 2, matched=0.5, unmatched=0.4)
+    loss = box_loss(anchors, overlap)
     code, hot = match(tf.constant([[[0.1, 0.1, 0.6, 0.6]]]), tf.constant([[1]]))
-    assert float(box_loss(code, code[..., :4])) == 0
-    assert float(box_loss(code, code[..., :4] + 1)) > 1
+    assert float(loss(code, code[..., :4])) == pytest.approx(0, abs=1e-5)
+    assert float(loss(code, code[..., :4] + 1)) > 1 + overlap / 2
     right = (hot[..., :2] - 0.5) * 40
     assert float(class_loss(0.25)(hot, right)) < 1e-6
     assert float(class_loss(0.25)(hot, -right)) > 1
@@ -82,7 +85,7 @@ def test_losses_are_nothing_for_the_right_answer_and_more_for_a_wrong_one() -> N
 def test_suppression_keeps_one_of_two_alike_and_both_of_two_classes() -> None:
     corners = tf.constant([[[0.1, 0.1, 0.5, 0.5], [0.1, 0.1, 0.5, 0.52], [0.6, 0.6, 0.9, 1.2]]])
     scores = tf.constant([[[0.9, 0.0], [0.8, 0.7], [0.0, 0.6]]])
-    found = suppress_boxes(corners, scores, SuppressionOptions(max_detections=5))
+    found = suppress(corners, scores, SuppressionOptions(max_detections=5))
     assert float(found[OUTPUT_COUNT][0]) == 3
     np.testing.assert_allclose(found[OUTPUT_SCORES][0], [0.9, 0.7, 0.6, 0, 0], rtol=1e-6)
     np.testing.assert_array_equal(found[OUTPUT_CLASSES][0], [1, 2, 2, 0, 0])

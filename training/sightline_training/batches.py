@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from sightline.geometry import Stretch
 from sightline_training.augmentation import Augmentation, AugmentationOptions
 from sightline_training.examples import Dataset
-from sightline_training.model import BOXES, CLASSES, Architecture
+from sightline_training.families import Described
+from sightline_training.families.family import Targets
 from sightline_training.pictures import load_picture, load_pictures, padded_boxes
-from sightline_training.targets import Matcher
 
 _ROOM: Final = 1.6  # kept pictures' side to the input's, so that a closer view is still sharp
 _KEPT_BYTES: Final = 4 * 2**30  # of decoded pictures; larger data sets are decoded at each use
@@ -27,7 +27,7 @@ class Batches:
         dataset: what to learn from.
         architecture: of the network.
         augmentation: how the pictures are varied.
-        match: says what the network should have answered.
+        targets: says what the network should have answered.
         batch_size: pictures per step.
         seed: of order and views.
         progress: told the number of pictures decoded since the last call.
@@ -36,10 +36,10 @@ class Batches:
     def __init__(
         self,
         dataset: Dataset,
-        architecture: Architecture,
+        architecture: Described,
         *,
         augmentation: AugmentationOptions,
-        match: Matcher,
+        targets: Targets,
         batch_size: int,
         seed: int,
         progress: Callable[[int], None] = lambda _: None,
@@ -49,13 +49,13 @@ class Batches:
         self._last = tf.constant(self._count - 1, tf.int64)
         self._seed = tf.constant(seed, tf.int64)
         self._augment = Augmentation(augmentation, architecture.height, architecture.width)
-        self._match = match
+        self._targets = targets
         self._corners, self._class_ids = padded_boxes(dataset.examples, dataset.labels.id_of)
         size = Stretch(round(_ROOM * architecture.height), round(_ROOM * architecture.width))
         self._pixels = self._reader(dataset, size, progress)
 
     def from_step(self, step: int) -> tf.data.Dataset:
-        """Batches (pixels float32 [N, H, W, 3], {BOXES, CLASSES} as `Matcher` makes them), from `step` on."""
+        """Batches (pixels float32 [N, H, W, 3], what `targets` makes), from `step` on."""
         steps = tf.data.Dataset.range(step, np.iinfo(np.int64).max)
         stream = steps.map(self._batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         options = tf.data.Options()
@@ -70,8 +70,7 @@ class Batches:
         pixels, corners, class_ids = self._augment(
             self._pixels(index), corners, class_ids, tf.stack([self._seed, step])
         )
-        boxes, classes = self._match(corners, class_ids)
-        return pixels, {BOXES: boxes, CLASSES: classes}
+        return pixels, self._targets(corners, class_ids)
 
     def _shuffled(self, shown: tf.Tensor) -> tf.Tensor:
         """Which pictures are the `shown`-th, int64 [N]: every epoch has all of them, in its own order."""

@@ -64,3 +64,13 @@ def pairwise_iou(rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
     rows, columns = rows[..., :, None, :], columns[..., None, :, :]
     shared = intersection(rows, columns)
     return tf.math.divide_no_nan(shared, area(rows) + area(columns) - shared)
+
+
+def giou(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
+    """Generalised intersection over union of boxes [..., 4], pair by pair: 1 where equal, to -1 far apart."""
+    shared = intersection(one, other)
+    union = area(one) + area(other) - shared
+    low = tf.minimum(one[..., :2], other[..., :2])
+    high = tf.maximum(one[..., 2:], other[..., 2:])
+    around = area(tf.concat([low, high], -1))
+    return tf.math.divide_no_nan(shared, union) - tf.math.divide_no_nan(around - union, around)

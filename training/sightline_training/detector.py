@@ -8,7 +8,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from sightline.contract import DETECTION_OUTPUTS
-from sightline_training.model import BOXES, CLASSES, Architecture
+from sightline_training.families import Described, family_of
 from sightline_training.suppression import SuppressionOptions, suppress
 
 
@@ -16,27 +16,27 @@ class Detector:
     """Pictures at input size -> the four outputs of the serving contract.
 
     Args:
-        model: the network, as `build_ssd` makes it.
+        model: the network, as its family builds it.
         architecture: what it was built of.
-        options: which boxes are kept.
+        options: which boxes are kept; None takes the family's own.
     """
 
     def __init__(
         self,
         model: keras.Model,
-        architecture: Architecture,
+        architecture: Described,
         options: SuppressionOptions | None = None,
     ) -> None:
         self.model = model
         self.architecture = architecture
-        self._options = options or SuppressionOptions()
-        self._anchors = tf.constant(architecture.anchors())
+        self._family = family_of(architecture)
+        self._options = options or self._family.suppression
         self._compiled = tf.function(self.detect, reduce_retracing=True)
 
     def detect(self, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
         """The graph: pixels uint8 or float32 [N, H, W, 3] RGB, 0 to 255, to the contract's outputs."""
         said = self.model(tf.cast(pixels, tf.float32), training=False)
-        return suppress(said[BOXES], said[CLASSES], self._anchors, self._options)
+        return suppress(*self._family.read(said), self._options)
 
     def __call__(self, pixels: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
         """As `detect`, on arrays."""

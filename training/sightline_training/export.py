@@ -23,10 +23,9 @@ from sightline.contract import (
 )
 from sightline.errors import InputError
 from sightline_training.detector import Detector
-from sightline_training.folding import fold_batch_norm
+from sightline_training.families import Described, family_of
 from sightline_training.golden import write_golden
 from sightline_training.labels import LabelMap
-from sightline_training.model import Architecture
 from sightline_training.proof import prove
 from sightline_training.replacing import new_folder
 from sightline_training.served import ServedDetector
@@ -41,7 +40,7 @@ _MADE_BY: Final = ("sightline-training", "tensorflow", "keras")
 def export_version(
     base: Path,
     model: keras.Model,
-    architecture: Architecture,
+    architecture: Described,
     labels: LabelMap,
     pictures: NDArray[np.uint8],
     *,
@@ -55,7 +54,7 @@ def export_version(
 
     Args:
         base: `MODELS/<name>`; the model is called as this folder is.
-        model: the network, as `build_ssd` makes it.
+        model: the network, as its family builds it.
         architecture: what it was built of.
         labels: its classes.
         pictures: uint8 [n, H, W, 3] RGB at input size, n at least 1: for warm-up and as golden pictures.
@@ -77,7 +76,7 @@ def export_version(
         raise InputError(f"the version is {number}; it is a whole number from 1")
     if number in versions_of(base):
         raise InputError(f"{base} has a version {number} already; versions are never overwritten")
-    detector = Detector(*fold_batch_norm(model, architecture), suppression)
+    detector = Detector(*family_of(architecture).served(model), suppression)
     card = ModelCard(
         name=base.name,
         labels=labels.by_id,

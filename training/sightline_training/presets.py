@@ -17,6 +17,7 @@ from sightline_training.run import FitOptions
 class NetworkOptions:
     """Which network to build; None takes what the starting weights have."""
 
+    family: str = "ssd"  # or `retinanet` or `d_fine`, which need the extra `hub`
     size: int = 300  # pixels, both sides
     multiplier: float | None = None
 

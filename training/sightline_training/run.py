@@ -13,8 +13,8 @@ import keras
 from sightline.errors import InputError
 from sightline_training import checkpoint
 from sightline_training.augmentation import AugmentationOptions
+from sightline_training.families import Described, architecture_from_json, family_of
 from sightline_training.labels import LabelMap
-from sightline_training.model import Architecture, build_ssd
 from sightline_training.replacing import write_text
 
 _SETTINGS: Final = "run.json"
@@ -42,6 +42,7 @@ class FitOptions:
     matched: float = 0.5  # IoU from which an anchor answers for a box
     unmatched: float = 0.4  # IoU below which an anchor is background
     focal_alpha: float = 0.25  # weight of what is there, in the class loss; the rest is of what is not
+    overlap_weight: float = 0.0  # of 1 - GIoU beside smooth L1, in the box loss
     seed: int = 1
     augmentation: AugmentationOptions = field(default_factory=AugmentationOptions)
 
@@ -60,7 +61,7 @@ class FitOptions:
 class RunSettings:
     """What makes a run what it is; a run goes on only under the settings it was begun with."""
 
-    architecture: Architecture
+    architecture: Described
     labels: LabelMap
     fit: FitOptions
     data: Mapping[str, Any]  # fingerprint and size of the data, names of the pictures held out
@@ -76,7 +77,8 @@ class RunSettings:
         fit = plain["fit"]
         fit["augmentation"] = AugmentationOptions(**fit["augmentation"])
         labels = LabelMap(tuple(plain["labels"]["names"]))
-        return cls(Architecture(**plain["architecture"]), labels, FitOptions(**fit), plain["data"])
+        architecture = architecture_from_json(plain["architecture"])
+        return cls(architecture, labels, FitOptions(**fit), plain["data"])
 
 
 class Run:
@@ -162,6 +164,6 @@ class Run:
         """
         if not self.best.exists():
             raise InputError(f"{self.folder} has kept no weights yet; let `fit` finish first")
-        model = build_ssd(self.settings.architecture)
+        model = family_of(self.settings.architecture).build()
         checkpoint.restore(self.best, model)
         return model

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import keras
 import numpy as np
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from sightline.errors import InputError
 from sightline_training import checkpoint
+from sightline_training.families.choosing import SSD
+from sightline_training.families.hub import HubArchitecture, HubStart, is_hub_source, read_hub_start
 from sightline_training.file_kinds import kind_of
 from sightline_training.model import Architecture
 from sightline_training.run import Run
@@ -21,7 +23,8 @@ from sightline_training.tflite_weights import read_tflite
 IMAGENET: Final = "imagenet"  # in place of a file
 EXPECTED: Final = (
     "a quantised COCO SSD MobileNet V1 (.tflite), a run's folder, a run's checkpoint (.npz), "
-    f"a Keras MobileNet V1 backbone (.h5, .keras), or the word {IMAGENET}"
+    f"a Keras MobileNet V1 backbone (.h5, .keras), the word {IMAGENET}, "
+    "or a folder of a KerasHub RetinaNet or D-FINE (task.json)"
 )
 _FIRST: Final = "Conv2d_0"
 _FIRST_FILTERS: Final = 32  # at width 1
@@ -29,13 +32,29 @@ _FIRST_FILTERS: Final = 32  # at width 1
 Weights = dict[str, list[NDArray[np.float32]]]  # layer name -> arrays, as `set_weights` takes them
 
 
+class Start(Protocol):
+    """Weights to start from, and what they say of the network they came from."""
+
+    @property
+    def family(self) -> str:
+        """The kind of network that they fit."""
+
+    @property
+    def source(self) -> str:
+        """The file, folder or word that they were read from."""
+
+    def put_into(self, model: keras.Model) -> list[str]:
+        """Set what fits. Returns the names of what does not, which stays random."""
+
+
 @dataclass(frozen=True, slots=True)
-class Start:
-    """Weights by layer, and what they say of the network they came from."""
+class SsdStart:
+    """Weights of an SSD by layer."""
 
     weights: Weights
     batch_norm: bool
     source: str
+    family: str = SSD
 
     @property
     def multiplier(self) -> float:
@@ -73,14 +92,16 @@ def read_start(source: str) -> Start:
         return from_backbone(
             keras.applications.MobileNet(alpha=1.0, include_top=False, weights=IMAGENET), source
         )
+    if is_hub_source(source):
+        return read_hub_start(source)
     path = Path(source)
     if not path.exists():
         raise InputError(f"there are no weights {path}; expected is {EXPECTED}")
     if path.is_dir():
-        return _from_checkpoint(Run.open(path).best)
+        return _from_run(Run.open(path))
     kind = kind_of(path)
     readers: dict[str, Callable[[Path], Start]] = {
-        "tflite": lambda file: Start(read_tflite(file), batch_norm=False, source=str(file)),
+        "tflite": lambda file: SsdStart(read_tflite(file), batch_norm=False, source=str(file)),
         "npz": _from_checkpoint,
         "hdf5": _from_keras_file,
         "keras": _from_keras_file,
@@ -90,16 +111,26 @@ def read_start(source: str) -> Start:
     return readers[kind.code](path)
 
 
-def _from_checkpoint(path: Path) -> Start:
+def _from_run(run: Run) -> Start:
+    architecture = run.settings.architecture
+    if not isinstance(architecture, HubArchitecture):
+        return _from_checkpoint(run.best)
+    values = tuple(np.asarray(variable) for variable in run.trained().variables)
+    return HubStart(architecture, values, str(run.folder))
+
+
+def _from_checkpoint(path: Path) -> SsdStart:
     by_layer: Weights = {}
     for name, array in checkpoint.weights(path).items():
         by_layer.setdefault(name.split("/")[0], []).append(array)
     if _FIRST not in by_layer:
         raise InputError(f"{path} is a checkpoint of another network: it has no layer {_FIRST}")
-    return Start(by_layer, batch_norm=any(name.endswith("BatchNorm") for name in by_layer), source=str(path))
+    return SsdStart(
+        by_layer, batch_norm=any(name.endswith("BatchNorm") for name in by_layer), source=str(path)
+    )
 
 
-def _from_keras_file(path: Path) -> Start:
+def _from_keras_file(path: Path) -> SsdStart:
     try:
         if path.suffix == ".keras":
             backbone = keras.saving.load_model(path, compile=False)
@@ -110,7 +141,7 @@ def _from_keras_file(path: Path) -> Start:
     return from_backbone(backbone, str(path))
 
 
-def from_backbone(backbone: keras.Model, source: str) -> Start:
+def from_backbone(backbone: keras.Model, source: str) -> SsdStart:
     """The convolutions of a `keras.applications.MobileNet`, under our names.
 
     Its strided convolutions pad at the other side than TensorFlow's SAME, a shift of one pixel that
@@ -126,7 +157,7 @@ def from_backbone(backbone: keras.Model, source: str) -> Start:
             weights[f"{ours}_BatchNorm"] = backbone.get_layer(f"{kind}_bn").get_weights()
     except ValueError as fault:
         raise InputError(f"{source} is no MobileNet V1 backbone: {fault}") from None
-    return Start(weights, batch_norm=True, source=source)
+    return SsdStart(weights, batch_norm=True, source=source)
 
 
 def _keras_names() -> list[tuple[str, str]]:

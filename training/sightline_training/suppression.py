@@ -14,7 +14,6 @@ from sightline.contract import (
     OUTPUT_COUNT,
     OUTPUT_SCORES,
 )
-from sightline_training.boxes import decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,27 +25,17 @@ class SuppressionOptions:
     max_detections: int = DEFAULT_MAX_DETECTIONS  # per picture
 
 
-def suppress(
-    codes: tf.Tensor, logits: tf.Tensor, anchors: tf.Tensor, options: SuppressionOptions
-) -> dict[str, tf.Tensor]:
-    """Decode and apply non-maximum suppression, class by class.
+def suppress(corners: tf.Tensor, scores: tf.Tensor, options: SuppressionOptions) -> dict[str, tf.Tensor]:
+    """Apply non-maximum suppression, class by class.
 
     Args:
-        codes: float32 [N, A, 4], of the network.
-        logits: float32 [N, A, C].
-        anchors: float32 [A, 4], center y, center x, height, width.
+        corners: float32 [N, A, 4], ymin xmin ymax xmax, 0 to 1.
+        scores: float32 [N, A, C], 0 to 1.
         options: thresholds.
 
     Returns:
         The four outputs of the serving contract.
     """
-    return suppress_boxes(decode(codes, anchors), tf.sigmoid(logits), options)
-
-
-def suppress_boxes(
-    corners: tf.Tensor, scores: tf.Tensor, options: SuppressionOptions
-) -> dict[str, tf.Tensor]:
-    """As `suppress`, for decoded boxes float32 [N, A, 4] and scores float32 [N, A, C]."""
     found = tf.image.combined_non_max_suppression(
         corners[:, :, None],
         scores,

@@ -19,11 +19,9 @@ from sightline_training.board import Board
 from sightline_training.coco_metrics import CocoMetrics, measure, predict
 from sightline_training.detector import Detector
 from sightline_training.examples import Dataset
-from sightline_training.losses import box_loss, class_loss
-from sightline_training.model import BOXES, CLASSES, Architecture, build_ssd
+from sightline_training.families import family_of
 from sightline_training.pictures import load_pictures
 from sightline_training.run import FitOptions, Run
-from sightline_training.targets import Matcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,28 +61,20 @@ def fit(
     if run.done:
         return run.trained()
     options, architecture = run.settings.fit, run.settings.architecture
+    family = family_of(architecture)
     keras.utils.set_random_seed(options.seed)
     with _strategy().scope():
-        model = build_ssd(architecture)
+        model = family.build()
         start(model)
-        _freeze(model, options.frozen)
+        family.freeze(model, options.frozen)
         optimizer = _optimizer(options)
-        model.compile(
-            optimizer=optimizer,
-            loss={BOXES: box_loss, CLASSES: class_loss(options.focal_alpha)},
-            jit_compile=False,
-        )  # XLA on the CPU is ten times slower
+        family.compile(model, optimizer, options)
     notes = checkpoint.restore(run.last, model, optimizer) if run.last.exists() else {"step": 0}
     batches = Batches(
         training,
         architecture,
         augmentation=options.augmentation,
-        match=Matcher(
-            architecture.anchors(),
-            architecture.classes,
-            matched=options.matched,
-            unmatched=options.unmatched,
-        ),
+        targets=family.targets(options),
         batch_size=options.batch_size,
         seed=options.seed,
     )
@@ -107,16 +97,6 @@ def _strategy() -> tf.distribute.Strategy:
     """Several GPUs share each batch; with one or none there is nothing to share."""
     several = len(tf.config.list_physical_devices("GPU")) > 1
     return tf.distribute.MirroredStrategy() if several else tf.distribute.get_strategy()
-
-
-def _freeze(model: keras.Model, count: int) -> None:
-    """Leave the first `count` convolutions, and the normalisation behind them, as they are."""
-    convolutions = 0
-    for layer in model.layers:
-        convolutions += isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D)
-        if convolutions > count:
-            return
-        layer.trainable = False
 
 
 def _optimizer(options: FitOptions) -> keras.Optimizer:
@@ -163,7 +143,7 @@ class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no t
 
     def set_model(self, model: keras.Model) -> None:
         super().set_model(model)
-        architecture: Architecture = self._run.settings.architecture
+        architecture = self._run.settings.architecture
         self._detector = Detector(model, architecture)
         if self._validation is not None:
             size = Stretch(architecture.height, architecture.width)

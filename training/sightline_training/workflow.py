@@ -18,9 +18,9 @@ from sightline_training.coco_metrics import CocoMetrics, measure, predict
 from sightline_training.detector import Detector
 from sightline_training.examples import Dataset
 from sightline_training.export import export_version
+from sightline_training.families import architecture_for
 from sightline_training.findings import Findings
 from sightline_training.labels import LabelMap
-from sightline_training.model import Architecture
 from sightline_training.pictures import load_pictures
 from sightline_training.presets import Preset
 from sightline_training.run import Run, RunSettings
@@ -49,17 +49,14 @@ def begin_run(
         folder: the run's.
         split: what is learnt from and what is held out.
         preset: the recipe.
-        start: weights to start from; their width and kind of normalisation win over the preset's.
+        start: weights to start from; what they say of their network wins over the preset.
         resume: go on with a run that is there.
 
     Raises:
         InputError: there is a run and `resume` is not asked, or it has other settings.
     """
-    size = preset.network.size
-    labels = split.training.labels
-    architecture = Architecture(len(labels), size, size, preset.network.multiplier or 1.0)
-    if start is not None:
-        architecture = start.fit(architecture)
+    network, labels = preset.network, split.training.labels
+    architecture = architecture_for(network.family, len(labels), network.size, network.multiplier, start)
     facts = {
         "fingerprint": split.training.fingerprint(),
         "pictures": len(split.training.examples),

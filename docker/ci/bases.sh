@@ -33,15 +33,19 @@ for name in "${names[@]}"; do
 done
 
 # Debian's Prometheus and Alertmanager under the names that the compose file asks for, so that its configuration,
-# mounts and users are tried; they are older than those that it names. Grafana has no stand-in.
+# mounts and users are tried; they are older than those that it names, and Debian's keep files beside the program.
+# Grafana has no stand-in.
 for program in prometheus alertmanager; do
   name=$(sed -nE "s|^ +image: (prom/$program:.+)|\1|p" "$HERE/compose.yaml")
   podman image exists "$(full "$name")" && continue
   context=$(mktemp -d)
   cp "$(command -v "$program" || command -v "prometheus-$program")" "$context/$program"
+  mkdir "$context/share"
+  if [ -d "/usr/share/prometheus/$program" ]; then cp -rL "/usr/share/prometheus/$program" "$context/share"; fi
   podman build --quiet --format docker --tag "$(full "$name")" --file - "$context" >/dev/null <<FILE
 FROM localhost/stand-in:base
 COPY $program /bin/$program
+COPY share /usr/share/prometheus
 RUN mkdir /$program && chown 65534:65534 /$program
 USER 65534
 ENTRYPOINT ["/bin/$program"]

@@ -1,4 +1,8 @@
-"""`python -m bench`: everything in one go, into bench/report.md."""
+"""`python -m bench`: everything in one go, into bench/report.md.
+
+A part that is measured is kept until the report is written: interrupted, or ended by a fault, the same
+command goes on with the part that was under way.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.bodies import prepare
+from bench.kept import Kept
 from bench.lines import efficiency, growth, model_bound, model_cost, peers, startup, video
 from bench.machine import describe, not_measured
 from bench.report import Section, write
@@ -33,15 +38,23 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers are stopped on the way out
     run = Run(out=arguments.out, bodies=prepare(), quick=arguments.quick)
     run.out.mkdir(parents=True, exist_ok=True)
+    kept = Kept(quick=run.quick)
+    names = arguments.only or list(LINES)
     try:
-        sections = [LINES[name](run) for name in arguments.only or LINES]
+        for name in names:
+            if name in kept:
+                run.tell(f"{name}: kept from the run before")
+            else:
+                kept.add(name, LINES[name](run))
     except KeyboardInterrupt:
-        print("interrupted; nothing is written", file=sys.stderr)
+        print("interrupted; what was measured is kept, and the same command goes on", file=sys.stderr)
         return 130
+    sections = [kept.take(name) for name in names]
     missing = [
         f"{name}: left out by --only" for name in LINES if arguments.only and name not in arguments.only
     ]
     print(write(run.out, describe(run.quick), sections, [*missing, *not_measured()]))
+    kept.clear()
     return 0
 
 

@@ -17,12 +17,13 @@ import pytest
 
 from bench.answers import DifferentBoxesError, must_agree
 from bench.floor import answer, request_bytes
+from bench.kept import Kept
 from bench.load import Generator, Load
 from bench.null_serving import MODEL, SIDE, fixed_detections, handlers
 from bench.pictures import Size, draw, jpeg, multipart, turned
 from bench.process_tree import ProcessTree
 from bench.report import Aim, Section, Table, write
-from bench.rounds import Summary
+from bench.rounds import Summary, summarise
 from sightline import Serving
 from sightline.contract import OUTPUT_BOXES
 from sightline.images import decode
@@ -179,3 +180,14 @@ def test_the_report_has_its_aims_tables_and_what_was_not_measured(tmp_path: Path
     data = json.loads((tmp_path / "report.json").read_text())
     assert data["aims"][1] == {"what": "fast enough", "value": 0.8, "limit": 0.9, "reached": False}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report.json", "report.md"]
+
+
+def test_parts_of_an_interrupted_run_are_kept_until_they_are_reported(tmp_path: Path) -> None:
+    section = Section("Video", [Table(["a"], [[summarise([1.0, 2.0, 4.0])]])], [Aim("b", 1.0, 2.0)], {"c": 1})
+    Kept(quick=True, folder=tmp_path).add("video", section)
+    again = Kept(quick=True, folder=tmp_path)
+    assert "video" in again and "peers" not in again
+    assert again.take("video") == section
+    assert "video" not in Kept(quick=False, folder=tmp_path)  # measured less thoroughly
+    again.clear()
+    assert "video" not in Kept(quick=True, folder=tmp_path)

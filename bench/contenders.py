@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -95,7 +96,8 @@ def install(peer: Peer, *, with_tensorflow: bool) -> None:
     wanted = ["-e", str(REPOSITORY / "client"), "-r", str(_PEERS / f"{peer.name}.txt")]
     subprocess.run([*pip, *wanted], check=True)
     if with_tensorflow:
-        subprocess.run([*pip, "tensorflow", "-c", str(REPOSITORY / "constraints.txt")], check=True)
+        # The same TensorFlow as behind our server; the rest is as the peer wants it.
+        subprocess.run([*pip, f"tensorflow=={version('tensorflow')}"], check=True)
     marker.touch()
 
 

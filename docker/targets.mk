@@ -37,7 +37,7 @@ manifests: need-kubectl $(INSTALLED) ## build and check the Kubernetes manifests
 	@mkdir -p build/manifests
 	@for overlay in $(OVERLAYS); do \
 	  kubectl kustomize k8s/overlays/$$overlay > build/manifests/$$overlay.yaml && echo "build/manifests/$$overlay.yaml" || exit 1; done
-	@$(BIN)/python -m pytest -q -m "not slow" tests/deploy/test_manifests.py
+	@$(BIN)/python -m pytest -q -m "not slow" tests/deploy/test_schemas.py tests/deploy/test_manifest*.py
 
 deploy: need-kubectl ## apply an overlay to the cluster that kubectl points to (OVERLAY=local|production-gpu)
 	@test -n "$(OVERLAY)" && test -d "k8s/overlays/$(OVERLAY)" \

@@ -37,7 +37,7 @@ WAIT_S = 120
 HARDENED = ("--read-only", "--tmpfs=/tmp", "--cap-drop=all", "--security-opt=no-new-privileges")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def podman() -> str:
     """Podman with the images there."""
     found = tool("podman")
@@ -89,7 +89,7 @@ def test_wrong_settings_end_the_container_with_their_name(podman: str) -> None:
     assert "SIGHTLINE_MODEL" in done.stderr
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of models that any user may read."""
     folder = tmp_path_factory.mktemp("stack")
@@ -108,7 +108,7 @@ class Stack:
     alertmanager: str
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stack(podman: str, models: Path) -> Iterator[Stack]:
     """The compose file's services as it describes them, all but Grafana, which has no stand-in."""
     ports = [free_port() for _ in range(3)]

@@ -66,7 +66,8 @@ def open_writer(
 @contextmanager
 def _ffmpeg(command: list[str]) -> Iterator[FrameWriter]:
     with tempfile.TemporaryFile() as told:  # a pipe that nobody reads meanwhile could fill up
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=told)
+        # In a session of its own Ctrl-C on a terminal does not reach it: that it ends is for us to say.
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=told, start_new_session=True)
         try:
             assert process.stdin is not None  # noqa: S101  # for mypy; PIPE was asked for
             try:

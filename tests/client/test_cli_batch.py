@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
-from support.fake_serving import FakeServing, fake_serving
+from support.fake_serving import Arrays, FakeServing, fake_serving
 from support.videos import numbered_frames, write_video
 
 from sightline.cli import main
@@ -22,6 +23,8 @@ from sightline.cli.exits import Exit
 from sightline.images import encode_jpeg
 
 KILLS = 20
+# What a shell runs in the background ignores SIGINT, these tests perhaps, and so would what they start.
+HEARING = ("env", "--default-signal=INT")
 
 
 @pytest.fixture(scope="module")
@@ -160,20 +163,31 @@ def killed_under_way(command: list[str], out: Path, wait: float) -> bool:
 
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_job_ends_soon_and_can_be_continued(
-    server: FakeServing, inputs: Path, tmp_path: Path, by: signal.Signals
+    inputs: Path, tmp_path: Path, by: signal.Signals
 ) -> None:
-    out = tmp_path / "out"
-    command = [sys.executable, "-m", "sightline.cli", *arguments(server, out, inputs, "--segment", 60)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
-        while (
-            not (out / "manifest.ndjson").exists()
-            or len((out / "manifest.ndjson").read_bytes().splitlines()) < 5
-        ):
-            assert process.poll() is None
-            time.sleep(0.01)
-        process.send_signal(by)
-        _, told = process.communicate(timeout=30)
-    assert process.returncode == Exit.INTERRUPTED
-    assert told.decode().splitlines()[-1] == "interrupted"
-    assert CliRunner().invoke(main, arguments(server, out, inputs, "--resume")).exit_code == Exit.SOME_FAILED
+    """The server holds the hundredth picture back until the signal is sent, so the job cannot end before."""
+    out, sent = tmp_path / "out", threading.Event()
+    with fake_serving() as server:
+        version = server.models["droids"][1]
+        answer = version.answer
+
+        def hold_back(pictures: Arrays) -> Arrays:
+            if sum(server.batches) >= 100:
+                sent.wait(30)
+            return answer(pictures)
+
+        version.answer = hold_back
+        command = [*HEARING, sys.executable, "-m", "sightline.cli", *arguments(server, out, inputs)]
+        with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+            while sum(server.batches) < 100:
+                assert process.poll() is None
+                time.sleep(0.01)
+            process.send_signal(by)
+            sent.set()
+            _, told = process.communicate(timeout=30)
+        assert process.returncode == Exit.INTERRUPTED
+        assert told.decode().splitlines()[-1] == "interrupted"
+        assert len(records(out)) < 32
+        resumed = CliRunner().invoke(main, arguments(server, out, inputs, "--resume"))
+    assert resumed.exit_code == Exit.SOME_FAILED
     assert len(records(out)) == 32

@@ -6,20 +6,19 @@
 3    the gateway or the model server cannot be reached, is too busy or too slow: try again
 4    it answers, and refuses: unknown model, signature not understood, no API key
 5    a local file cannot be read or written, such as when the disk is full
-130  interrupted by Ctrl-C or SIGTERM
+130  interrupted by Ctrl-C or SIGTERM; a second one does not wait for what is under way
 """
 
 from __future__ import annotations
 
 import os
-import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 
 import click
 
+from sightline.cli.interruption import interruptible
 from sightline.errors import DeadlineError, InputError, SightlineError
 
 
@@ -46,7 +45,7 @@ def exit_code(fault: SightlineError) -> Exit:
 def exits() -> Iterator[None]:
     """Turn an error that ends a command into one line on standard error and its exit code."""
     try:
-        with _sigterm_as_interrupt():
+        with interruptible(Exit.INTERRUPTED):
             yield
     except SightlineError as fault:
         raise _Ending(fault.detail, exit_code(fault)) from fault
@@ -60,19 +59,6 @@ def exits() -> Iterator[None]:
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         raise SystemExit(Exit.INTERRUPTED) from None
-
-
-@contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM end a command as Ctrl-C does; by default Python would clean nothing up."""
-    if threading.current_thread() is not threading.main_thread():  # only there can a handler be set
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 class _Ending(click.ClickException):

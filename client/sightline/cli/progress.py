@@ -9,6 +9,8 @@ from typing import Any, Final
 
 import click
 
+from sightline.cli.interruption import raise_if_interrupted
+
 _PLAIN_INTERVAL: Final = 10.0  # seconds between lines in a pipe
 _STEPS: Final = 1000  # of the bar
 
@@ -33,7 +35,12 @@ class Progress:
             self._bar = click.progressbar(length=_STEPS, label=label, file=sys.stderr)
 
     def reach(self, done: float) -> None:
-        """So much is done in all."""
+        """So much is done in all.
+
+        Raises:
+            KeyboardInterrupt: the command was interrupted, which went unheard until this step.
+        """
+        raise_if_interrupted()
         before, self._done = self._done, done
         if self._bar is not None and self._total:
             steps = [min(round(_STEPS * part / self._total), _STEPS) for part in (before, done)]

@@ -15,11 +15,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
-from support.fake_serving import Arrays, FakeServing, fake_serving
+from support.fake_serving import LABELS, SIDE, Arrays, FakeServing, FakeVersion, fake_serving
 from support.videos import numbered_frames, write_video
 
 from sightline.cli import main
 from sightline.cli.exits import Exit
+from sightline.contract import ModelCard
 from sightline.images import encode_jpeg
 
 KILLS = 20
@@ -76,6 +77,19 @@ def test_a_job_says_what_became_of_it(server: FakeServing, inputs: Path, tmp_pat
     assert len(records(tmp_path / "out")) == 32
     again = CliRunner().invoke(main, arguments(server, tmp_path / "out", inputs, "--fps", 5, "--segment", 2))
     assert (again.exit_code, "--resume" in again.stderr) == (Exit.USAGE, True)
+
+
+def test_collecting_leaves_the_results_as_they_are(inputs: Path, tmp_path: Path) -> None:
+    """The card wants 0.7 of a BB-8, of which the server is sure by 0.6: nearly found, and so collected."""
+    card = ModelCard("droids", LABELS, SIDE, SIDE, {1: 0.7, 2: 0.5})
+    pictures = f"{inputs}/photo*.jpg"
+    with fake_serving({"droids": {1: FakeVersion(card=card)}}) as server:
+        for out, more in (("plain", ()), ("collecting", ("--collect", tmp_path / "hard"))):
+            result = CliRunner().invoke(main, arguments(server, tmp_path / out, pictures, *more))
+            assert result.exit_code == Exit.OK, result.stderr
+    assert records(tmp_path / "collecting") == records(tmp_path / "plain")
+    (name, *_) = sorted(path.stem for path in (tmp_path / "hard" / "images").iterdir())
+    assert name.startswith("0.500-score-")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from sightline.batch.example_folder import ExampleFolder
 from sightline.batch.hard_examples import (
     BAND,
     CollectOptions,
+    Thresholds,
     Unsure,
     agree,
     fingerprint,
@@ -26,7 +27,6 @@ from sightline.batch.job import Job
 from sightline.batch.sources import Source, find_sources
 from sightline.batch.tasks import Example
 from sightline.batch.work import Work
-from sightline.contract import ModelRef
 from sightline.detections import Detection, ImageSize, ModelVersion, Result
 from sightline.images import encode_jpeg
 from sightline.options import DetectOptions
@@ -55,7 +55,7 @@ def frames(*results: Result) -> list[tuple[Frame, Result]]:
 
 
 def watched(*results: Result) -> list[Example]:
-    unsure = Unsure(CollectOptions(0.5), SOURCE)
+    unsure = Unsure(Thresholds(DetectOptions(threshold=0.5)), SOURCE)
     for frame, item in frames(*results):
         unsure.see_frame(frame, item)
     return list(unsure.examples())
@@ -90,8 +90,7 @@ def test_what_counts_as_the_same_object() -> None:
 
 
 def test_two_models_that_disagree_are_the_clearest_sign() -> None:
-    options = CollectOptions(0.5, ModelRef("droids", 2))
-    unsure = Unsure(options, SOURCE, lambda _: result(found(0.9, label="BB-8")))
+    unsure = Unsure(Thresholds(DetectOptions()), SOURCE, lambda _: result(found(0.9, label="BB-8")))
     unsure.see_picture(encode_jpeg(scene(1)), result(found(0.9)))
     unsure.see_picture(encode_jpeg(scene(2)), result(found(0.9, label="BB-8")))
     assert [(e.reason, e.priority) for e in unsure.examples()] == [("disagreement", 1.0)]
@@ -154,6 +153,18 @@ def test_a_collected_example_opens_in_labelimg_and_in_training(tmp_path: Path) -
     ]
 
 
+def test_thresholds_are_those_of_each_class_unless_one_is_asked_for() -> None:
+    """What is kept is what the model's side would have given, the number of boxes included."""
+    by_card = Thresholds(DetectOptions(max_detections=1), {1: 0.8, 2: 0.3})
+    ball, can = Detection.make("BB-8", 1, 0.7, (0, 0, 1, 1), SIZE), found(0.35)
+    assert by_card.kept(result(ball, can, can)).detections == (can,)
+    assert by_card.weaker().threshold == pytest.approx(0.3 - BAND)
+    assert by_card.weaker().max_detections > 100
+    fixed = Thresholds(DetectOptions(threshold=0.7), {1: 0.8})
+    assert fixed.kept(result(ball, can)).detections == (ball,)
+    assert fixed.weaker().threshold == pytest.approx(0.7 - BAND)
+
+
 def test_a_job_collects_while_its_results_stay_what_they_are(tmp_path: Path) -> None:
     """The fake's scores rise from 0.50 by 0.01 with each number: all of the first twenty are unsure."""
     for number, frame in enumerate(numbered_frames(40)):
@@ -162,7 +173,7 @@ def test_a_job_collects_while_its_results_stay_what_they_are(tmp_path: Path) -> 
         )
     options = DetectOptions(threshold=0.6)
     plain = Work(NumberReader, options, None, 4, 5)
-    collecting = Work(NumberReader, options, None, 4, 5, collect=CollectOptions(0.6))
+    collecting = Work(NumberReader, options, None, 4, 5, collect=CollectOptions())
     examples = ExampleFolder(tmp_path / "hard", limit=8)
     for out, work, folder in (("plain", plain, None), ("collecting", collecting, examples)):
         with Job(tmp_path / out, work, examples=folder) as job:

@@ -7,8 +7,8 @@ single frame; two versions of the model that do not find the same.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import cv2
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sightline.batch.sources import Source
 from sightline.batch.tasks import Example
-from sightline.contract import DEFAULT_THRESHOLD, ModelRef
+from sightline.contract import DEFAULT_MAX_DETECTIONS, DEFAULT_THRESHOLD, ModelRef
 from sightline.detections import Detection, Result
 from sightline.images import decode, encode_jpeg
 from sightline.inputs import ImageInput
@@ -29,42 +29,69 @@ BAND: Final = 0.2  # score; this far from the threshold the model counts as sure
 FLICKER_PRIORITY: Final = 0.9
 DISAGREEMENT_PRIORITY: Final = 1.0
 LOOK_ALIKE: Final = 6  # of 64 bits; pictures whose fingerprints differ in no more show the same
+PER_TASK: Final = 10  # pictures that one task brings home
 _JPEG_QUALITY: Final = 95  # of 100: it will be trained on
 
 
 @dataclass(frozen=True, slots=True)
 class CollectOptions:
-    """What counts as unsure, and how much of it one task brings home."""
+    """How unsure pictures are looked for, and how many one task brings home."""
 
-    threshold: float = DEFAULT_THRESHOLD  # score from which an object counts as found
     against: ModelRef | None = None  # a second model, whose opinion is asked as well
-    per_task: int = 10  # pictures
+    per_task: int = PER_TASK  # pictures
 
-    def asked(self, options: DetectOptions) -> DetectOptions:
-        """The options to ask with: weaker boxes are wanted, too, to see what was nearly found."""
-        return replace(options, threshold=max(self.threshold - BAND, 0.0))
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """What a job asks for, and what it would have been given: collecting must not change its results.
+
+    Weaker boxes are wanted, too, to see what was nearly found. So those are asked for, and what the caller
+    did not ask for is taken out here as the model's side would have done it.
+    """
+
+    options: DetectOptions
+    by_class: Mapping[int, float] = field(default_factory=dict)  # class id -> score, of the model's card
+
+    def of(self, found: Detection) -> float:
+        """The score from which such an object counts as found."""
+        if self.options.threshold is not None:
+            return self.options.threshold
+        return self.by_class.get(found.class_id, DEFAULT_THRESHOLD)
+
+    def weaker(self) -> DetectOptions:
+        """The options to ask with."""
+        fixed = self.options.threshold
+        lowest = min([DEFAULT_THRESHOLD, *self.by_class.values()]) if fixed is None else fixed
+        more = self.options.max_detections + DEFAULT_MAX_DETECTIONS
+        return replace(self.options, threshold=max(lowest - BAND, 0.0), max_detections=more)
+
+    def kept(self, result: Result) -> Result:
+        """The result as it would be without the weaker boxes."""
+        sure = [found for found in result.detections if found.score >= self.of(found)]
+        return replace(result, detections=tuple(sure[: self.options.max_detections]))
 
 
 class Unsure:
     """Watches the pictures of one task, and keeps the ones with the clearest signs.
 
     Args:
-        options: of the job.
+        thresholds: what counts as found.
         source: what is looked at.
         other: asks the second model, where there is one.
+        limit: pictures to keep.
     """
 
     def __init__(
-        self, options: CollectOptions, source: Source, other: Callable[[ImageInput], Result] | None = None
+        self,
+        thresholds: Thresholds,
+        source: Source,
+        other: Callable[[ImageInput], Result] | None = None,
+        *,
+        limit: int = PER_TASK,
     ) -> None:
-        self._options, self._source, self._other = options, source, other
+        self._thresholds, self._source, self._other, self._limit = thresholds, source, other, limit
         self._kept: list[Example] = []
         self._window: deque[tuple[Frame, Result]] = deque(maxlen=3)
-
-    def kept(self, result: Result) -> Result:
-        """The result as it would be without the weaker boxes."""
-        sure = tuple(item for item in result.detections if item.score >= self._options.threshold)
-        return replace(result, detections=sure)
 
     def see_picture(self, content: bytes, result: Result) -> None:
         """Judge a picture by itself."""
@@ -74,7 +101,7 @@ class Unsure:
     def see_frame(self, frame: Frame, result: Result) -> None:
         """Judge a frame by itself, and the one before it by its neighbours."""
         self._judge(frame.pixels, result, self._title(frame))
-        self._window.append((frame, self.kept(result)))
+        self._window.append((frame, self._thresholds.kept(result)))
         if len(self._window) == 3:
             before, (middle, now), after = self._window[0][1], self._window[1], self._window[2][1]
             if flickers(before.detections, now.detections, after.detections):
@@ -85,8 +112,8 @@ class Unsure:
         return tuple(sorted(self._kept, key=lambda example: -example.priority))
 
     def _judge(self, pixels: NDArray[np.uint8], result: Result, title: str) -> None:
-        kept = self.kept(result)
-        distance = min((abs(item.score - self._options.threshold) for item in result.detections), default=1.0)
+        kept, found_from = self._thresholds.kept(result), self._thresholds.of
+        distance = min((abs(item.score - found_from(item)) for item in result.detections), default=1.0)
         if distance < BAND:
             self._keep(pixels, kept, 1 - distance / BAND, "score", title)
         if self._other is not None and not agree(kept.detections, self._other(pixels).detections):
@@ -95,7 +122,7 @@ class Unsure:
     def _keep(
         self, pixels: NDArray[np.uint8], result: Result, priority: float, reason: str, title: str
     ) -> None:
-        if len(self._kept) == self._options.per_task and priority <= self._kept[-1].priority:
+        if len(self._kept) == self._limit and priority <= self._kept[-1].priority:
             return
         mark = fingerprint(pixels)
         if any(look_alike(mark, other.fingerprint) and other.priority >= priority for other in self._kept):
@@ -103,7 +130,7 @@ class Unsure:
         jpeg = encode_jpeg(pixels, quality=_JPEG_QUALITY)
         example = Example(priority, reason, mark, title, jpeg, replace(result, _shown=None).to_dict())
         rest = [other for other in self._kept if not look_alike(mark, other.fingerprint)]
-        self._kept = sorted([*rest, example], key=lambda item: -item.priority)[: self._options.per_task]
+        self._kept = sorted([*rest, example], key=lambda item: -item.priority)[: self._limit]
 
     def _title(self, frame: Frame) -> str:
         return f"{self._source.name}-{round(frame.time * 1000):09d}ms"

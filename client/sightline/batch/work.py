@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 import orjson
 
-from sightline.batch.hard_examples import CollectOptions, Unsure
+from sightline.batch.hard_examples import CollectOptions, Thresholds, Unsure
 from sightline.batch.sources import Source
 from sightline.batch.tasks import Outcome, PicturesTask, SegmentTask, Task
 from sightline.contract import ModelRef
@@ -60,8 +60,8 @@ class _Doing:
 
     def __init__(self, work: Work, detector: Detector, stopping: Callable[[], bool]) -> None:
         self._work, self._detector, self._stopping = work, detector, stopping
-        collect = work.collect
-        self._options = work.options if collect is None else collect.asked(work.options)
+        self._thresholds = None if work.collect is None else self._found_from()
+        self._options = work.options if self._thresholds is None else self._thresholds.weaker()
 
     def pictures(self, task: PicturesTask) -> list[Outcome]:
         contents = {source: _read(source) for source in task.sources}
@@ -82,7 +82,7 @@ class _Doing:
         if unsure is None:
             return Outcome(source, _line(source, answer.to_dict()))
         unsure.see_picture(content, answer)
-        return Outcome(source, _line(source, unsure.kept(answer).to_dict()), examples=unsure.examples())
+        return Outcome(source, _line(source, self._kept(answer).to_dict()), examples=unsure.examples())
 
     def segment(self, task: SegmentTask) -> Outcome:
         source, unsure = task.source, self._unsure(task.source)
@@ -92,11 +92,10 @@ class _Doing:
                 wanted = video.frames(FrameOptions(fps=self._work.fps, start=task.start, end=task.end))
                 frames = takewhile(lambda _: not self._stopping(), wanted)
                 for frame, answer in in_order(self._frame, frames, self._work.in_flight):
-                    kept = answer
                     if unsure is not None:
                         unsure.see_frame(frame, answer)
-                        kept = unsure.kept(answer)
-                    lines.append(_line(source, FrameResult(frame.index, frame.time, kept).to_dict()))
+                    record = FrameResult(frame.index, frame.time, self._kept(answer))
+                    lines.append(_line(source, record.to_dict()))
                 passed = video.passed
         except SightlineError as fault:
             if not _of_the_input(fault):
@@ -124,19 +123,28 @@ class _Doing:
                 return [fault]
         return [answer for image in images for answer in self._ask([image])]
 
+    def _kept(self, answer: Result) -> Result:
+        """What was asked for by the job."""
+        return answer if self._thresholds is None else self._thresholds.kept(answer)
+
+    def _found_from(self) -> Thresholds:
+        options, model = self._work.options, self._work.model
+        if options.threshold is not None:
+            return Thresholds(options)
+        card = self._patiently(lambda: self._detector.card(model))
+        return Thresholds(options, {} if card is None else card.thresholds)
+
     def _unsure(self, source: Source) -> Unsure | None:
         """Who watches for hard examples, where they are collected."""
-        collect, options = self._work.collect, self._work.options
-        if collect is None:
+        collect, thresholds = self._work.collect, self._thresholds
+        if collect is None or thresholds is None:
             return None
-        if collect.against is None:
-            return Unsure(collect, source)
         against = collect.against
 
         def other(image: ImageInput) -> Result:
-            return self._patiently(lambda: self._detector.detect(image, options, model=against))
+            return self._patiently(lambda: self._detector.detect(image, self._work.options, model=against))
 
-        return Unsure(collect, source, other)
+        return Unsure(thresholds, source, other if against else None, limit=collect.per_task)
 
     def _patiently(self, call: Callable[[], T]) -> T:
         """Call until it is answered, refused, or was away for too long."""

@@ -18,7 +18,7 @@ from sightline.batch.work import Work
 from sightline.cli.connection import Connection, ModelType, connection_options, option_options
 from sightline.cli.exits import Exit
 from sightline.cli.progress import Progress
-from sightline.contract import DEFAULT_THRESHOLD, ModelRef
+from sightline.contract import ModelRef
 from sightline.errors import InvalidOptionError
 from sightline.options import DetectOptions
 
@@ -135,7 +135,7 @@ def batch_command(
         in_flight // workers,
         patience,
         connection.model,
-        None if collect is None else CollectOptions(_found_from(options), collect_against),
+        None if collect is None else CollectOptions(collect_against),
     )
     runner: Engine = RayEngine(workers, address) if engine == "ray" else ThreadEngine(workers)
     with ExitStack() as opened:
@@ -155,15 +155,10 @@ def batch_command(
     raise SystemExit(Exit.SOME_FAILED if job.summary().failed else Exit.OK)
 
 
-def _found_from(options: DetectOptions) -> float:
-    """The score from which an object counts; the card's is not known here, and weaker boxes are asked for."""
-    return DEFAULT_THRESHOLD if options.threshold is None else options.threshold
-
-
 def _tell(job: Job, examples: ExampleFolder | None) -> None:
     told = job.summary()
     for address, fault in job.failures():
-        click.echo(f"{address}: {fault}", err=True)
+        click.echo(fault if address in fault else f"{address}: {fault}", err=True)
     seen = f"{told.detections} objects in {told.records} pictures and frames"
     click.echo(f"{told.done} inputs done, {told.failed} failed; {seen}", err=True)
     if examples is not None:

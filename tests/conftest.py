@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,10 @@ from support.tools import missing
 
 # TensorFlow writes a page to stderr at its import; a test's output should be the test's.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# What a shell runs in the background ignores SIGINT, and so would every command that a test starts and interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -18,7 +18,7 @@ from sightline.images import encode_jpeg
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 _JOB = """
-import json, sys
+import json, sys, time
 from pathlib import Path
 import ray
 from ray.cluster_utils import Cluster
@@ -45,7 +45,9 @@ with Job(Path(out), work, JobOptions(segment=1)) as job:
             cluster.remove_node(nodes[1], allow_graceful=False)
     told = job.summary()
 ray.init(address=cluster.address, log_to_driver=False)
-alive = sum(node["Alive"] for node in ray.nodes())
+deadline = time.monotonic() + 60  # until the cluster has noticed
+while (alive := sum(node["Alive"] for node in ray.nodes())) > 2 and time.monotonic() < deadline:
+    time.sleep(0.2)
 print(json.dumps({"killed": killed, "alive": alive, "done": told.done, "failed": told.failed}))
 ray.shutdown()
 cluster.shutdown()

@@ -12,7 +12,7 @@ from support.tools import missing
 # TensorFlow writes a page to stderr at its import; a test's output should be the test's.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-# What a shell runs in the background ignores SIGINT, and so would every command that a test starts and interrupts.
+# What a shell runs in the background ignores SIGINT, and so would commands that tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

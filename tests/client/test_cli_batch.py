@@ -24,8 +24,6 @@ from sightline.contract import ModelCard
 from sightline.images import encode_jpeg
 
 KILLS = 20
-# What a shell runs in the background ignores SIGINT, these tests perhaps, and so would what they start.
-HEARING = ("env", "--default-signal=INT")
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +189,7 @@ def test_an_interrupted_job_ends_soon_and_can_be_continued(
             return answer(pictures)
 
         version.answer = hold_back
-        command = [*HEARING, sys.executable, "-m", "sightline.cli", *arguments(server, out, inputs)]
+        command = [sys.executable, "-m", "sightline.cli", *arguments(server, out, inputs)]
         with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
             while sum(server.batches) < 100:
                 assert process.poll() is None

@@ -75,7 +75,8 @@ class Stream:
         self, address: str, options: StreamOptions | None = None, *, opener: Opener | None = None
     ) -> None:
         self.options = options or StreamOptions()
-        self.name = without_password(address)
+        camera = _CAMERA.fullmatch(address)
+        self.name = f"camera {camera[1]}" if camera else without_password(address)
         self._open = opener or _opener(address, self.options)
         self._news = threading.Condition()
         self._tally: Counter[str] = Counter()  # by the names of StreamCounts

@@ -102,7 +102,8 @@ class ServingStub:
         timeout: float = DEFAULT_TIMEOUT,
         credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
-        if "://" in target and not target.startswith(_SCHEMES):  # gRPC would look it up as a host's name
+        # gRPC would look the first up as a host's name, and print a page about the second.
+        if ("://" in target and not target.startswith(_SCHEMES)) or not target:
             raise ValueError(f"the address of a Serving is host:port or begins with dns:///, not {target!r}")
         self.target = target
         self.timeout = timeout

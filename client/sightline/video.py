@@ -31,6 +31,10 @@ _SEEK_WORTH: Final = 20.0  # seconds; up to here decoding from the begin is as q
 _SAME_TIME: Final = 1e-6  # seconds; time stamps that differ by less are one
 _TIME_DIGITS: Final = 6  # microseconds
 
+# What a container says of its length is an estimate, and its sound may be longer than its pictures.
+_SHORT: Final = 1.0  # seconds
+_SHORT_SHARE: Final = 0.1  # of the length
+
 
 @dataclass(frozen=True, slots=True)
 class FrameOptions:
@@ -96,6 +100,7 @@ class Video:
         self._name = "what was sent" if self._spooled else str(source)
         self._capture = self._open()
         self.passed = 0  # frames that the last run of `frames` went through, asked for or not
+        self._reached, self._ended = 0.0, False  # seconds; whether there was no frame after that
         self.info = self._read_info()
         if self.info.width * self.info.height > max_pixels:
             self.close()
@@ -123,6 +128,20 @@ class Video:
             if wanted and (pixels := self._pixels()) is not None:
                 yield Frame(index, round(time, _TIME_DIGITS), pixels)
 
+    @property
+    def cut_short(self) -> str | None:
+        """What to say of a video whose pictures came to their end well before it should be over.
+
+        FFmpeg reads what there is of a cut or damaged file, and calls that all. None where the last run of
+        `frames` did not go to the end, or no more was promised.
+        """
+        promised = self.info.duration
+        if not self._ended or promised is None:
+            return None
+        if promised - self._reached <= max(_SHORT, _SHORT_SHARE * promised):
+            return None
+        return f"the pictures end at {self._reached:.1f} of {promised:.1f} s; it may be cut short or damaged"
+
     def close(self) -> None:
         """Let go of the file."""
         self._capture.release()
@@ -142,6 +161,8 @@ class Video:
             raise NotAVideoError(f"{self._name} is a folder; name a video in it")
         if not self._path.is_file():
             raise NotAVideoError(f"there is no file {self._name}")
+        if not self._path.stat().st_size:
+            raise NotAVideoError(f"{self._name} is empty (0 bytes)")
         # An absolute path cannot be taken for one of FFmpeg's protocols ("concat:...").
         capture = cv2.VideoCapture(str(self._path.absolute()), cv2.CAP_FFMPEG)
         if not capture.isOpened():
@@ -194,7 +215,11 @@ class Video:
 
     def _next(self) -> float | None:
         """Decode the next frame; its time in seconds, or None at the end."""
-        return self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 if self._capture.grab() else None
+        self._ended = not self._capture.grab()
+        if self._ended:
+            return None
+        self._reached = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        return self._reached
 
     def _pixels(self) -> NDArray[np.uint8] | None:
         ok, bgr = self._capture.retrieve()

@@ -81,7 +81,8 @@ def _ffmpeg(command: list[str]) -> Iterator[FrameWriter]:
             process.wait()
         if process.returncode != 0:
             told.seek(0)
-            raise OSError(f"ffmpeg: {told.read().decode(errors='replace').strip()}")
+            first, *_ = told.read().decode(errors="replace").strip().splitlines() or ["it said nothing"]
+            raise OSError(f"ffmpeg: {first}")
 
 
 class _Pipe:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import IO, Final
 
 PART_SUFFIX: Final = ".part"  # of what is being written; a leftover of a killed run may be deleted
+
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of the disk, the user's share, the file
 
 
 @contextmanager
@@ -22,13 +25,24 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
     """
     part = part_of(path)
     try:
-        with part.open("wb") as file:
+        with naming(path, part), part.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
     except BaseException:
         part.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def naming(path: Path, part: Path | None = None) -> Iterator[None]:
+    """Let an error say which file it is about: a write to a full disk cannot, and `part` says little."""
+    try:
+        yield
+    except OSError as fault:
+        if fault.filename == str(part) or (fault.filename is None and fault.errno in _FULL):
+            fault.filename = str(path)
         raise
 
 

@@ -126,6 +126,20 @@ def test_a_job_that_ended_midway_is_continued_and_nothing_is_asked_twice(
     )
 
 
+def test_a_video_that_was_cut_short_is_done_with_a_warning(tmp_path: Path) -> None:
+    h264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-movflags", "+faststart")
+    film = write_video(tmp_path / "film.mp4", 100, *h264)
+    film.write_bytes(film.read_bytes()[: film.stat().st_size // 2])
+    for segment in (1.0, 100.0):
+        out = tmp_path / f"out{segment}"
+        with Job(out, work(NumberReader), JobOptions(segment=segment)) as job:
+            list(job.run(find_sources([str(film)]), ThreadEngine(2)))
+            ((address, warning),) = job.warnings()
+        assert address == str(film) and "cut short or damaged" in warning
+        assert lines((out / MANIFEST).read_bytes())[1]["warning"] == warning
+        assert 10 < job.summary().records < 90
+
+
 def test_a_line_that_was_cut_short_is_done_again(inputs: Path, tmp_path: Path) -> None:
     run(tmp_path, inputs, work(NumberReader))
     before, manifest = results(tmp_path), (tmp_path / MANIFEST).read_bytes()

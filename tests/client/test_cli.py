@@ -114,6 +114,19 @@ def test_a_model_that_is_not_there_is_refused(server: FakeServing) -> None:
     assert result.exit_code == Exit.REFUSED
 
 
+def test_models_names_one_alone_where_it_is_asked_for(url: str) -> None:
+    assert CliRunner().invoke(main, ["models", "--gateway", url, "--model", "droids"]).exit_code == Exit.OK
+    result = CliRunner().invoke(main, ["models", "--gateway", url, "--model", "nomodel"])
+    assert (result.exit_code, result.stdout) == (Exit.REFUSED, "")
+    assert "lists no model 'nomodel'; it lists droids" in result.stderr
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:8500", ""])
+def test_an_address_that_is_no_servings_is_a_usage_error(address: str) -> None:
+    result = CliRunner().invoke(main, ["models", "--serving", address, "--model", "droids"])
+    assert (result.exit_code, "--serving" in result.stderr) == (Exit.USAGE, True)
+
+
 def test_labels_of_a_model_without_a_card_come_from_a_file(tmp_path: Path) -> None:
     signatures = {"serving_default": FakeVersion().signatures["serving_default"]}
     (tmp_path / "labels.txt").write_text("ball\ncan\n")

@@ -158,6 +158,12 @@ def test_a_wrong_model_name_is_refused(url: str, photos: Path) -> None:
     assert "nomodel" in result.stderr
 
 
+def test_a_misspelt_class_is_a_usage_error(url: str, server: FakeServing, photos: Path) -> None:
+    for way in (("--gateway", url), ("--serving", server.target, "--model", "droids")):
+        result = sightline("detect", *way, "--class", "BB8", photos)
+        assert (result.exit_code, "it has BB-8, R2-D2" in result.stderr) == (Exit.USAGE, True)
+
+
 def test_a_disk_that_fills_up_leaves_nothing_half_written(url: str, tmp_path: Path) -> None:
     """A limit of 1 KiB on the size of a file stands in for the full disk: the write breaks off midway."""
     noise = np.random.default_rng(1).integers(0, 255, (200, 200, 3), np.uint8)
@@ -165,7 +171,7 @@ def test_a_disk_that_fills_up_leaves_nothing_half_written(url: str, tmp_path: Pa
     command = f"ulimit -f 1; {sys.executable} -m sightline.cli detect --gateway {url} --draw drawn noise.jpg"
     done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=60, check=False, cwd=tmp_path)
     assert done.returncode == Exit.LOCAL_FILE
-    assert done.stderr.decode().count("\n") == 1 and b"too large" in done.stderr
+    assert done.stderr == b"Error: drawn/noise.jpg: File too large\n"
     assert list((tmp_path / "drawn").iterdir()) == []
 
 
@@ -173,7 +179,8 @@ def test_every_error_has_an_exit_code() -> None:
     codes = {cls.code: exit_code(cls("")) for cls in every_error()}
     assert codes["serving_unavailable"] == codes["overloaded"] == codes["serving_timeout"] == Exit.TRY_AGAIN
     assert codes["model_not_found"] == codes["signature"] == codes["unauthorized"] == Exit.REFUSED
-    assert set(codes.values()) == {Exit.TRY_AGAIN, Exit.REFUSED, Exit.SOME_FAILED}
+    assert codes["invalid_option"] == Exit.USAGE
+    assert set(codes.values()) == {Exit.TRY_AGAIN, Exit.REFUSED, Exit.SOME_FAILED, Exit.USAGE}
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(url: str, photos: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from support.tools import tool
 from support.videos import FPS, number_of, write_video
 
 from sightline.annotated_video import annotate
-from sightline.cli import main
+from sightline.cli import main, progress
 from sightline.cli.exits import Exit
 from sightline.detections import Detection, ImageSize, ModelVersion
 from sightline.detections import Result as Found
@@ -125,6 +126,8 @@ def test_another_kind_of_file_is_refused_before_anything_is_read(tmp_path: Path)
     ("arguments", "code", "says"),
     [
         (("gone.mp4",), Exit.SOME_FAILED, "there is no file"),
+        ((".",), Exit.SOME_FAILED, "is a folder; name a video in it"),
+        (("film.mp4", "--out", "/gone/folder/x.ndjson"), Exit.USAGE, "there is no folder /gone/folder"),
         (("-", "--draw", "x.mp4"), Exit.USAGE, "reads the video twice"),
         (("film.mp4", "--draw", "x.gif"), Exit.USAGE, "end in one of .mp4"),
         (("film.mp4", "--draw", "/gone/folder/x.mp4"), Exit.USAGE, "there is no folder /gone/folder"),
@@ -137,6 +140,63 @@ def test_what_cannot_be_done_is_said_with_its_code(
 ) -> None:
     result = sightline(server, *arguments)
     assert (result.exit_code, says in result.stderr) == (code, True)
+
+
+@pytest.mark.parametrize(
+    ("until", "says"), [((), "from 50 s on"), (("--end", 51), "50 s on and before 51 s")]
+)
+def test_a_stretch_without_frames_is_said_and_not_drawn(
+    server: FakeServing, video: Path, tmp_path: Path, until: tuple[object, ...], says: str
+) -> None:
+    result = sightline(server, video, "--start", 50, *until, "--draw", tmp_path / "drawn.mp4")
+    assert (result.exit_code, says in result.stderr) == (Exit.SOME_FAILED, True)
+    assert lines(result.stdout) == [{"summary": {"frames": 0, "time": 0.0, "detections": {}}}]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_video_that_was_cut_short_is_read_as_far_as_it_goes_in_our_words_alone(
+    server: FakeServing, tmp_path: Path
+) -> None:
+    """In a process of its own, as FFmpeg would write past Python's streams what it thinks of the file."""
+    whole = write_video(
+        tmp_path / "film.mp4", 100, "-c:v", "libx264", "-pix_fmt", "yuv420p", "-movflags", "+faststart"
+    )
+    whole.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    way = ("--serving", server.target, "--model", "droids")
+    command = [sys.executable, "-m", "sightline.cli", "video", str(whole), *way]
+    quiet = {name: value for name, value in os.environ.items() if not name.startswith("OPENCV_")}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=quiet)
+    assert done.returncode == Exit.OK
+    (said,) = done.stderr.splitlines()
+    assert said.startswith(f"{whole}: the pictures end at ") and said.endswith("cut short or damaged")
+    assert len(lines(done.stdout)) > 10
+
+
+def test_in_a_pipe_progress_is_plain_lines(
+    server: FakeServing, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "_PLAIN_INTERVAL", 0.0)
+    drawn = tmp_path / "drawn.mp4"
+    result = sightline(server, video, "--every", 25, "--draw", drawn)
+    assert result.stderr.splitlines() == [
+        *(f"{path}: {seconds} of 2 seconds" for path in (video, drawn) for seconds in (0, 1))
+    ]
+    assert len(lines(result.stdout)) == 3
+
+
+def test_lines_stay_though_the_drawn_video_could_not_be_written(
+    server: FakeServing, video: Path, tmp_path: Path
+) -> None:
+    """Files may have 24 KiB here: room for the lines of two frames, not for a video."""
+    way = ("--serving", server.target, "--model", "droids", "--every", "25")
+    out = ("--out", "lines.ndjson", "--draw", "drawn.mp4")
+    limited = ["bash", "-c", 'ulimit -f 24; exec "$@"', "bash"]
+    command = [*limited, sys.executable, "-m", "sightline.cli", "video", str(video), *way, *out]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+    assert done.returncode == Exit.LOCAL_FILE
+    assert done.stderr.startswith("Error: ffmpeg: ") and len(done.stderr.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["lines.ndjson"]
+    assert len(lines((tmp_path / "lines.ndjson").read_text())) == 3
 
 
 @pytest.mark.parametrize("option", ["--draw", "--out"])

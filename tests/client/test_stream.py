@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -77,7 +80,7 @@ def test_a_stream_that_never_starts_is_an_error() -> None:
     options = StreamOptions(start_timeout=0.1, first_backoff=0.01)
     with (
         stream(options=options) as source,
-        pytest.raises(StreamError, match=r"camera:9 gave no frame within 0\.1"),
+        pytest.raises(StreamError, match=r"camera 9 gave no frame within 0\.1"),
     ):
         next(source.frames())
 
@@ -119,6 +122,10 @@ def test_passwords_are_not_shown() -> None:
     assert without_password("rtsp://joe:secret@camera:554/1") == "rtsp://joe:***@camera:554/1"
     assert Stream("rtsp://joe:secret@camera/1").name == "rtsp://joe:***@camera/1"
     assert without_password("rtsp://camera/1") == "rtsp://camera/1"
+
+
+def test_a_camera_is_named_as_one() -> None:
+    assert Stream("0").name == Stream("camera:0").name == "camera 0"
 
 
 def test_motion_jpeg_over_http_is_read_through_cuts() -> None:
@@ -176,6 +183,34 @@ def test_what_a_killed_run_left_of_a_line_does_not_spoil_the_next(tmp_path: Path
     with RotatingLines(path, max_bytes=10**6, keep=1) as lines:
         lines.write(b'{"n": 3}')
     assert path.read_text().splitlines() == ['{"n": 1}', '{"n": ', '{"n": 3}']
+
+
+def test_a_disk_that_is_full_is_an_error_and_leaves_no_half_line(tmp_path: Path) -> None:
+    """A limit of 1000 bytes on the size of a file stands in for it."""
+    script = (
+        "import resource, signal, sys; from pathlib import Path;"
+        "from sightline.rotating_lines import RotatingLines;"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000));"
+        "lines = RotatingLines(Path(sys.argv[1]), max_bytes=10**6, keep=1);"
+        "[lines.write(b'x' * 299) for _ in range(9)]"
+    )
+    path = tmp_path / "lines.ndjson"
+    command = [sys.executable, "-c", script, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1 and f"File too large: '{path}'" in done.stderr
+    assert path.read_bytes() == (b"x" * 299 + b"\n") * 3
+
+
+def test_a_pipe_is_never_put_aside(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with RotatingLines(pipe, max_bytes=10, keep=1) as lines:
+        lines.write(b"one line")
+        lines.write(b"and another")
+        with pipe.open("rb") as reader:
+            assert reader.readline() == b"one line\n"
+    assert [item.name for item in tmp_path.iterdir()] == ["pipe"]
 
 
 def test_a_disk_that_is_full_is_an_error() -> None:

@@ -144,10 +144,36 @@ def test_what_is_no_video_is_said(short: Path, tmp_path: Path) -> None:
         Video(tmp_path / "text.mp4")
     with pytest.raises(NotAVideoError):
         Video(short.read_bytes()[:3000])  # the index of an mp4 is at its end
-    with pytest.raises(NotAVideoError):
+    with pytest.raises(NotAVideoError, match="what was sent is empty"):
         Video(b"")
     with pytest.raises(TooManyPixelsError, match="320 x 240"):
         Video(short, max_pixels=1000)
+
+
+def test_a_video_that_was_cut_short_says_so(tmp_path: Path) -> None:
+    """With its index in front, what is there of a file is read as if it were all."""
+    h264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-movflags", "+faststart")
+    path = write_video(tmp_path / "film.mp4", 100, *h264)
+    with Video(path) as video:
+        assert len(numbers(video)) == 100 and video.cut_short is None
+        assert numbers(video, FrameOptions(end=1)) and video.cut_short is None
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with Video(path) as video:
+        assert 10 < len(numbers(video)) < 90
+        assert (video.cut_short or "").endswith(" of 4.0 s; it may be cut short or damaged")
+        assert numbers(video, FrameOptions(end=0.2)) and video.cut_short is None
+        assert numbers(video, FrameOptions(start=3.5)) == [] and video.cut_short is not None
+
+
+def test_a_film_of_a_turned_phone_is_upright(tmp_path: Path) -> None:
+    lying = write_video(tmp_path / "lying.mp4", 3)
+    turned = tmp_path / "turned.mp4"
+    turn = ["-i", str(lying), "-c", "copy", "-metadata:s:v", "rotate=90", str(turned)]
+    subprocess.run([needs_ffmpeg(), "-loglevel", "error", *turn], check=True, timeout=60)
+    with Video(lying) as before, Video(turned) as after:
+        assert (after.info.width, after.info.height) == (HEIGHT, WIDTH)
+        flat, upright = (next(video.frames()).pixels.astype(int) for video in (before, after))
+    assert min(abs(np.rot90(flat, turns) - upright).mean() for turns in (1, 3)) < 2
 
 
 def test_a_sound_without_pictures_is_no_video(tmp_path: Path) -> None:

@@ -102,6 +102,11 @@ class Job:
         lines = self._manifest.done.values()
         return [(line["input"], line["error"]["detail"]) for line in lines if line["status"] == "failed"]
 
+    def warnings(self) -> list[tuple[str, str]]:
+        """Address and doubt of each input that was done, but may have been more than was there."""
+        lines = self._manifest.done.values()
+        return [(line["input"], line["warning"]) for line in lines if "warning" in line]
+
     def close(self) -> None:
         """Let go of the folder."""
         self._manifest.close()
@@ -183,5 +188,7 @@ class Job:
 
     def _join(self, source: Source) -> None:
         told = self._files.save(source, self._files.joined(source))
+        if warning := self._files.warning_of(source):
+            told["warning"] = warning
         self._manifest.add({"input": source.address, "status": "done", **told})
         self._files.drop_parts(source)

@@ -61,7 +61,8 @@ class ResultFiles:
         folder = self._folder_of(outcome.source)
         folder.mkdir(parents=True, exist_ok=True)
         with whole_file(folder / str(outcome.part)) as file:
-            file.write(orjson.dumps({"passed": outcome.passed}) + b"\n" + outcome.lines)
+            head = {"passed": outcome.passed, "warning": outcome.warning}
+            file.write(orjson.dumps(head) + b"\n" + outcome.lines)
         return len(self.parts_of(outcome.source)) == outcome.parts
 
     def parts_of(self, source: Source) -> set[int]:
@@ -70,6 +71,13 @@ class ResultFiles:
         return (
             {int(path.name) for path in folder.iterdir() if path.name.isdigit()} if folder.is_dir() else set()
         )
+
+    def warning_of(self, source: Source) -> str | None:
+        """What is to be said of a video whose parts are all there."""
+        last = self._folder_of(source) / str(max(self.parts_of(source)))
+        with last.open("rb") as file:
+            warning: str | None = orjson.loads(file.readline())["warning"]
+        return warning
 
     def joined(self, source: Source) -> Iterator[bytes]:
         """The lines of all parts as of one reading: frames count on from part to part."""

@@ -51,4 +51,5 @@ class Outcome:
     part: int = 0
     parts: int = 1
     passed: int = 0  # frames that the part went through, looked at or not
+    warning: str | None = None  # where the input was looked at, but perhaps not all that it once was
     examples: tuple[Example, ...] = field(default=())

@@ -96,13 +96,13 @@ class _Doing:
                         unsure.see_frame(frame, answer)
                     record = FrameResult(frame.index, frame.time, self._kept(answer))
                     lines.append(_line(source, record.to_dict()))
-                passed = video.passed
+                passed, warning = video.passed, video.cut_short
         except SightlineError as fault:
             if not _of_the_input(fault):
                 raise
             return Outcome(source, error=fault.problem(), part=task.index, parts=task.of)
         examples = () if unsure is None else unsure.examples()
-        return Outcome(source, b"".join(lines), None, task.index, task.of, passed, examples)
+        return Outcome(source, b"".join(lines), None, task.index, task.of, passed, warning, examples)
 
     def _frame(self, frame: Frame) -> tuple[Frame, Result]:
         (answer,) = self._ask([frame.pixels])

@@ -157,6 +157,8 @@ def batch_command(
 
 def _tell(job: Job, examples: ExampleFolder | None) -> None:
     told = job.summary()
+    for address, warning in job.warnings():
+        click.echo(f"{address}: {warning}", err=True)
     for address, fault in job.failures():
         click.echo(fault if address in fault else f"{address}: {fault}", err=True)
     seen = f"{told.detections} objects in {told.records} pictures and frames"

@@ -19,7 +19,7 @@ from enum import IntEnum
 import click
 
 from sightline.cli.interruption import interruptible
-from sightline.errors import DeadlineError, InputError, SightlineError
+from sightline.errors import DeadlineError, InputError, InvalidOptionError, SightlineError
 
 
 class Exit(IntEnum):
@@ -38,6 +38,8 @@ def exit_code(fault: SightlineError) -> Exit:
     """The code for an error that ends a command."""
     if fault.retryable or isinstance(fault, DeadlineError):
         return Exit.TRY_AGAIN
+    if isinstance(fault, InvalidOptionError):
+        return Exit.USAGE
     return Exit.SOME_FAILED if isinstance(fault, InputError) else Exit.REFUSED
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -86,6 +87,8 @@ def video_command(
 
     A line of JSON per frame, in order, as it is found; a summary ends them.
     """
+    if out is not None:
+        _check_folder(out)
     if draw is not None:
         _check_drawable(video, draw)
     if any(
@@ -103,33 +106,37 @@ def video_command(
 
             pace = frames.fps or (source.info.fps or FALLBACK_FPS) / (frames.every or 1)
             found = map(Tracker(pace).follow, found)
-        end = frames.end or source.info.duration
-        total = end and end - frames.start
-        with _lines(out) as lines, tempfile.TemporaryFile() as kept:
-            with Progress(video, total, "seconds", among_lines=out is None) as progress:
-                seen = _write(_watched(found, progress, frames.start, kept if draw else None), lines, out)
+        end = min(frames.end or math.inf, source.info.duration or math.inf)
+        total = None if math.isinf(end) else end - frames.start
+        kept = opened.enter_context(tempfile.TemporaryFile())
+        with _lines(out) as lines, Progress(video, total, "seconds", among_lines=out is None) as progress:
+            seen = _write(_watched(found, progress, frames.start, kept if draw else None), lines, out)
+            progress.finish()
+        if not seen:
+            until = "" if frames.end is None else f" and before {frames.end:g} s"
+            click.echo(f"{video} has no frame from {frames.start:g} s on{until}", err=True)
+            raise SystemExit(Exit.SOME_FAILED)
+        if source.cut_short:
+            click.echo(f"{video}: {source.cut_short}", err=True)
+        if draw is not None:
+            with Progress(str(draw), total, "seconds") as progress:
+                annotate(Path(video), _watched(_read(kept), progress, frames.start, None), draw, frames)
                 progress.finish()
-            if draw is not None:
-                kept.seek(0)
-                records = map(FrameResult.from_dict, map(orjson.loads, kept))
-                with Progress(str(draw), total, "seconds") as progress:
-                    annotate(Path(video), _watched(records, progress, frames.start, None), draw, frames)
-                    progress.finish()
-    if not seen:
-        until = "" if frames.end is None else f" and before {frames.end:g} s"
-        click.echo(f"{video} has no frame from {frames.start:g} s on{until}", err=True)
-        raise SystemExit(Exit.SOME_FAILED)
     raise SystemExit(Exit.OK)
 
 
-def _check_drawable(video: str, draw: Path) -> None:
+def _check_folder(path: Path) -> None:
     """Say now what would otherwise be found out after the whole video was looked at."""
+    if not path.absolute().parent.is_dir():
+        raise click.UsageError(f"there is no folder {path.absolute().parent}")
+
+
+def _check_drawable(video: str, draw: Path) -> None:
     if video == "-":
         raise click.UsageError("--draw reads the video twice; give it as a file")
     if draw.suffix.lower() not in SUFFIXES:
         raise click.UsageError(f"--draw {draw} should end in one of {', '.join(SUFFIXES)}")
-    if not draw.absolute().parent.is_dir():
-        raise click.UsageError(f"there is no folder {draw.absolute().parent}")
+    _check_folder(draw)
     if not keeps_sound():
         click.echo("ffmpeg is not on the path: the drawn video will have no sound", err=True)
 
@@ -151,6 +158,11 @@ def _watched(
             kept.write(record.to_json() + b"\n")
         progress.reach(record.time - start)
         yield record
+
+
+def _read(kept: IO[bytes]) -> Iterator[FrameResult]:
+    kept.seek(0)
+    return map(FrameResult.from_dict, map(orjson.loads, kept))
 
 
 def _write(records: Iterator[FrameResult], lines: IO[bytes], out: Path | None) -> int:

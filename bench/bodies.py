@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.pictures import SIZES, USUAL, Size, draw, facts, jpeg, multipart, turned
+from bench.pictures import INPUT, SIZES, USUAL, Size, draw, facts, jpeg, multipart, png, turned
 from bench.servers import WORK
 
 
@@ -17,12 +17,12 @@ class Body:
     path: Path
     content_type: str
     size: Size
-    picture: Path  # the JPEG inside
+    picture: Path  # the file inside
 
 
 def prepare(sizes: tuple[Size, ...] = SIZES) -> dict[str, Body]:
-    """By name: each size's, `form` (the usual size as a multipart form), and `exif` (the usual "
-    "size, turned)."""
+    """By name: each size's; `form`, the usual size as a multipart form; `exif`, the usual size, turned;
+    `lossless`, a form with a PNG of the model's input size, which every decoder reads alike."""
     folder = WORK / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
     bodies = {}
@@ -30,14 +30,21 @@ def prepare(sizes: tuple[Size, ...] = SIZES) -> dict[str, Body]:
         path = folder / f"{size.name}.jpg"
         path.write_bytes(jpeg(draw(size)))
         bodies[size.name] = Body(size.name, path, "image/jpeg", size, path)
-    form, content_type = multipart(bodies[USUAL.name].path.read_bytes())
-    path = folder / "form"
-    path.write_bytes(form)
-    bodies["form"] = Body("form", path, content_type, USUAL, bodies[USUAL.name].path)
+    bodies["form"] = _form("form", bodies[USUAL.name].path, "image/jpeg", USUAL)
+    path = folder / "lossless.png"
+    path.write_bytes(png(draw(INPUT)))
+    bodies["lossless"] = _form("lossless", path, "image/png", INPUT)
     path = folder / "exif.jpg"
     path.write_bytes(turned(draw(USUAL)))
     bodies["exif"] = Body("exif", path, "image/jpeg", USUAL, path)
     return bodies
+
+
+def _form(name: str, picture: Path, kind: str, size: Size) -> Body:
+    form, content_type = multipart(picture.read_bytes(), kind)
+    path = picture.with_name(f"{name}.form")
+    path.write_bytes(form)
+    return Body(name, path, content_type, size, picture)
 
 
 def described(bodies: dict[str, Body]) -> list[dict[str, object]]:

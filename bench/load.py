@@ -51,6 +51,7 @@ class LoadResult:
     failed: int = 0  # with another status
     seconds: float = 0.0  # from the first byte sent to the last answer
     own_cpu_seconds: float = 0.0  # of this generator
+    reconnected: int = 0  # connections that a server closed while none of its answer had been read
     latencies_ms: list[float] = field(default_factory=list)  # of the answered, from arrival to answer
 
 
@@ -58,18 +59,26 @@ class _Client:
     """One connection: either free, or with one request under way."""
 
     def __init__(self, address: tuple[str, int], selector: selectors.BaseSelector) -> None:
-        self.socket = socket.create_connection(address, timeout=_ANSWER_TIMEOUT)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket.setblocking(False)
+        self._address = address
         self._selector = selector
-        selector.register(self.socket, selectors.EVENT_READ, self)
+        self._connect()
+        self.reconnected = 0
+        self._answers = 0  # on this connection
+        self._request = b""  # empty while free
         self.arrived = 0.0
         self._unsent = memoryview(b"")
         self._head = b""
         self._missing = -1  # bytes of the answer's body still to come; -1 while the head is incomplete
         self._status = 0
 
+    def _connect(self) -> None:
+        self.socket = socket.create_connection(self._address, timeout=_ANSWER_TIMEOUT)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket.setblocking(False)
+        self._selector.register(self.socket, selectors.EVENT_READ, self)
+
     def send(self, request: bytes, arrived: float) -> None:
+        self._request = request
         self.arrived, self._unsent = arrived, memoryview(request)
         self._head, self._missing, self._status = b"", -1, 0
         self._write()
@@ -82,6 +91,20 @@ class _Client:
                 self._unsent = self._unsent[self.socket.send(self._unsent) :]
         except BlockingIOError:
             pass
+        except (BrokenPipeError, ConnectionResetError):
+            self._closed()
+
+    def _closed(self) -> None:
+        """Connect anew, as a server may close what it kept open, and send again what was just being sent."""
+        if not self._answers or self._head:
+            raise ConnectionError("the server closed a connection in place of an answer")
+        self._selector.unregister(self.socket)
+        self.socket.close()
+        self._connect()
+        self.reconnected += 1
+        self._answers = 0
+        if self._request:
+            self.send(self._request, self.arrived)
 
     def on_event(self, mask: int) -> int | None:
         """The status once the answer is complete."""
@@ -92,9 +115,15 @@ class _Client:
         return self._read() if mask & selectors.EVENT_READ else None
 
     def _read(self) -> int | None:
-        chunk = self.socket.recv(_CHUNK)
+        try:
+            chunk = self.socket.recv(_CHUNK)
+        except BlockingIOError:
+            return None
+        except ConnectionResetError:
+            chunk = b""
         if not chunk:
-            raise ConnectionError("the server closed a connection that was to be kept alive")
+            self._closed()
+            return None
         if self._missing < 0:
             self._head += chunk
             end = self._head.find(_HEAD_END)
@@ -104,7 +133,11 @@ class _Client:
             self._missing = length - (len(self._head) - end - len(_HEAD_END))
         else:
             self._missing -= len(chunk)
-        return self._status if self._missing == 0 else None
+        if self._missing:
+            return None
+        self._answers += 1
+        self._request, self._head = b"", b""
+        return self._status
 
 
 def _read_head(head: bytes) -> tuple[int, int]:
@@ -150,6 +183,7 @@ class Generator:
             self._send_all()
         finally:
             for key in list(self._selector.get_map().values()):
+                self._result.reconnected += key.data.reconnected
                 key.data.socket.close()
             self._selector.close()
         return self._result

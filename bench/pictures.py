@@ -36,6 +36,7 @@ SIZES: Final = (
     Size("4000x3000", 4000, 3000),
 )
 USUAL: Final = SIZES[1]
+INPUT: Final = Size("300x300", 300, 300)  # what the detector that is measured looks at
 
 
 def draw(size: Size, seed: int = 7) -> NDArray[np.uint8]:
@@ -65,6 +66,13 @@ def jpeg(pixels: NDArray[np.uint8]) -> bytes:
     return bytes(data.tobytes())
 
 
+def png(pixels: NDArray[np.uint8]) -> bytes:
+    """Encode BGR pixels without loss."""
+    ok, data = cv2.imencode(".png", pixels)
+    assert ok
+    return bytes(data.tobytes())
+
+
 def turned(pixels: NDArray[np.uint8]) -> bytes:
     """The same picture as a camera held sideways stores it: turned, with the EXIF tag that says so."""
     data = jpeg(np.ascontiguousarray(cv2.rotate(pixels, cv2.ROTATE_90_COUNTERCLOCKWISE), np.uint8))
@@ -74,12 +82,12 @@ def turned(pixels: NDArray[np.uint8]) -> bytes:
     return data[:2] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + data[2:]
 
 
-def multipart(data: bytes) -> tuple[bytes, str]:
-    """A form with the picture as `image`, and its content type."""
+def multipart(data: bytes, kind: str = "image/jpeg") -> tuple[bytes, str]:
+    """A form with the picture of a content type as `image`, and the form's own content type."""
     boundary = "sightline-bench-boundary"
     head = (
         f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="picture.jpg"\r\n'
-        "Content-Type: image/jpeg\r\n\r\n"
+        f"Content-Type: {kind}\r\n\r\n"
     )
     return (
         head.encode() + data + f"\r\n--{boundary}--\r\n".encode(),

@@ -39,7 +39,8 @@ def measure(run: Run) -> Section:
         data: dict[str, dict[str, Any]] = {}
         aims = []
         with helper("bench.floor", f"{null.host}:{null.port}") as floor:
-            for name, body in run.bodies.items():
+            for name, requests in _REQUESTS.items():
+                body = run.bodies[name]
                 run.tell(f"gateway over floor: {name}")
                 load = Load(
                     server.host,
@@ -48,15 +49,13 @@ def measure(run: Run) -> Section:
                     [str(body.path)],
                     body.content_type,
                     clients=_CLIENTS,
-                    requests=run.requests(_REQUESTS[name]),
+                    requests=run.requests(requests),
                 )
                 send(replace(load, requests=_WARM_UP), [])
                 floors: list[dict[str, float]] = []
                 rounds: Rounds[Sample] = Rounds({"gateway": partial(send, load, [server, null])})
                 for _ in range(run.rounds(_ROUNDS)):
-                    floors.append(
-                        floor.ask(picture=str(body.picture), turns=run.requests(_REQUESTS[name]) // 2)
-                    )
+                    floors.append(floor.ask(picture=str(body.picture), turns=run.requests(requests) // 2))
                     rounds.run(1)
                 bottom = [sum(parts.values()) for parts in floors]
                 used = rounds.of("gateway", lambda sample: sample.cpu_ms[0])
@@ -116,5 +115,6 @@ def measure(run: Run) -> Section:
 
 
 def _check(run: Run, server: Server) -> None:
-    for name, body in run.bodies.items():
+    for name in _REQUESTS:
+        body = run.bodies[name]
         must_agree(f"the gateway, {name}", ask(server, PATH, body), answer(body.size.width, body.size.height))

@@ -111,6 +111,35 @@ def test_the_null_serving_answers_as_the_client_expects_one() -> None:
         assert [found.label for found in result.detections] == ["BB-8", "R2-D2", "BB-8"]  # type: ignore[union-attr]
 
 
+class _Closer(_Counter):
+    """Says that it keeps the connection, and closes it after two answers."""
+
+    def do_POST(self) -> None:
+        self.answered = getattr(self, "answered", 0) + 1
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+        self.close_connection = self.answered == 2
+
+
+@pytest.mark.parametrize("clients", [1, 4])
+def test_a_kept_connection_that_the_server_closes_is_opened_anew(tmp_path: Path, clients: int) -> None:
+    body = tmp_path / "body"
+    body.write_bytes(b"x" * 300_000)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Closer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        load = Load("127.0.0.1", server.server_port, "/", [str(body)], clients=clients, requests=21)
+        result = Generator(load).run()
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert (result.answered, result.failed) == (21, 0)
+    assert result.reconnected >= 21 // 2 - clients
+
+
 def test_the_floors_request_is_one_that_serving_reads() -> None:
     pixels = np.arange(SIDE * SIDE * 3, dtype=np.uint32).astype(np.uint8).reshape(SIDE, SIDE, 3)
     read = wire.PredictRequest.FromString(request_bytes(pixels))

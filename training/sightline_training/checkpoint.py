@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,13 +18,14 @@ from sightline_training.replacing import new_file
 _WEIGHTS: Final = "weights:"
 _OPTIMIZER: Final = "optimizer:"
 _NOTES: Final = "notes"  # JSON
+_GENERATOR: Final = re.compile(r"seed_generator(_\d+)?/")  # numbered by how many the process has made before
 
 
 def save(path: Path, model: keras.Model, optimizer: keras.Optimizer | None = None, **notes: object) -> None:
     """Write weights, the optimizer's state if there is one, and notes that JSON can hold."""
-    arrays = {_WEIGHTS + variable.path: variable.numpy() for variable in model.variables}
+    arrays = {_WEIGHTS + _name(variable): variable.numpy() for variable in model.variables}
     if optimizer is not None:
-        arrays |= {_OPTIMIZER + variable.path: variable.numpy() for variable in optimizer.variables}
+        arrays |= {_OPTIMIZER + _name(variable): variable.numpy() for variable in optimizer.variables}
     arrays[_NOTES] = np.array(json.dumps(notes))
     with new_file(path) as part, part.open("wb") as file:
         np.savez(file, **arrays)
@@ -69,9 +71,14 @@ def weights(path: Path) -> dict[str, Any]:
     return {name.removeprefix(_WEIGHTS): found[name] for name in found if name.startswith(_WEIGHTS)}
 
 
+def _name(variable: Any) -> str:
+    """A variable's path, the same in every process."""
+    return _GENERATOR.sub("seed_generator/", str(variable.path))
+
+
 def _assign(path: Path, kind: str, variables: Any, arrays: Mapping[str, Any]) -> None:
     for variable in variables:
-        stored = arrays.get(kind + variable.path)
+        stored = arrays.get(kind + _name(variable))
         if stored is None or stored.shape != tuple(variable.shape):
             found = "is missing" if stored is None else f"has shape {stored.shape}"
             raise InputError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -26,18 +25,18 @@ class Anchored:
 
     Args:
         classes: how many.
-        anchors: gives float32 [A, 4], center y, center x, height, width, 0 to 1.
+        anchors: float32 [A, 4], center y, center x, height, width, 0 to 1.
     """
 
-    suppression = SuppressionOptions()
+    suppression = SuppressionOptions(vote=0.8)  # chosen on validation folds of photographs
 
-    def __init__(self, classes: int, anchors: Callable[[], NDArray[np.float32]]) -> None:
+    def __init__(self, classes: int, anchors: NDArray[np.float32]) -> None:
         self._classes = classes
         self._anchors = anchors
 
     def targets(self, options: FitOptions) -> Targets:
         """As `Family.targets`."""
-        match = Matcher(self._anchors(), self._classes, matched=options.matched, unmatched=options.unmatched)
+        match = Matcher(self._anchors, self._classes, matched=options.matched, unmatched=options.unmatched)
 
         def make(corners: tf.Tensor, class_ids: tf.Tensor) -> dict[str, tf.Tensor]:
             boxes, classes = match(corners, class_ids)
@@ -50,7 +49,7 @@ class Anchored:
         model.compile(
             optimizer=optimizer,
             loss={
-                BOXES: box_loss(self._anchors(), options.overlap_weight),
+                BOXES: box_loss(self._anchors, options.overlap_weight),
                 CLASSES: class_loss(options.focal_alpha),
             },
             jit_compile=False,
@@ -58,4 +57,4 @@ class Anchored:
 
     def read(self, said: dict[str, Any]) -> tuple[tf.Tensor, tf.Tensor]:
         """As `Family.read`."""
-        return decode(said[BOXES], tf.constant(self._anchors())), tf.sigmoid(said[CLASSES])
+        return decode(said[BOXES], tf.constant(self._anchors)), tf.sigmoid(said[CLASSES])

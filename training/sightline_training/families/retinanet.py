@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sightline_training.boxes import CODER_SCALES
 from sightline_training.families.anchored import Anchored
-from sightline_training.families.hub import HubArchitecture, build_task, freeze_hub, scaled_input
+from sightline_training.families.hub import HubArchitecture, build_task, freeze_hub, keras_hub, scaled_input
 from sightline_training.model import BOXES, CLASSES
 
 _TO_YX: Final = (1, 0, 3, 2)  # KerasHub's codes are dx dy dw dh, ours ty tx th tw
@@ -22,7 +22,7 @@ class RetinaNet(Anchored):
     """As `Family`."""
 
     def __init__(self, architecture: HubArchitecture) -> None:
-        super().__init__(architecture.classes, self._make_anchors)
+        super().__init__(architecture.classes, _anchors(architecture))
         self._architecture = architecture
 
     def build(self) -> keras.Model:
@@ -46,16 +46,17 @@ class RetinaNet(Anchored):
         """As `Family.served`."""
         return model, self._architecture
 
-    def _make_anchors(self) -> NDArray[np.float32]:
-        described = self._architecture.config["config"]["anchor_generator"]
-        generate = keras.saving.deserialize_keras_object(dict(described))
-        height, width = self._architecture.height, self._architecture.width
-        levels = generate(np.zeros((1, height, width, 3), np.float32))
-        corners = keras.utils.bounding_boxes.convert_format(
-            np.concatenate([np.asarray(level) for level in levels.values()]),
-            source=generate.bounding_box_format,
-            target="yxyx",
-        )
-        low, high = np.asarray(corners)[:, :2], np.asarray(corners)[:, 2:]
-        size = np.array([height, width], np.float32)
-        return np.concatenate([(low + high) / 2 / size, (high - low) / size], -1).astype(np.float32)
+
+def _anchors(architecture: HubArchitecture) -> NDArray[np.float32]:
+    """KerasHub's anchors, float32 [A, 4], center y, center x, height, width, 0 to 1."""
+    keras_hub()  # registers its classes
+    generate = keras.saving.deserialize_keras_object(dict(architecture.config["config"]["anchor_generator"]))
+    levels = generate(np.zeros((1, architecture.height, architecture.width, 3), np.float32))
+    corners = keras.utils.bounding_boxes.convert_format(
+        np.concatenate([np.asarray(level) for level in levels.values()]),
+        source=generate.bounding_box_format,
+        target="yxyx",
+    )
+    low, high = np.asarray(corners)[:, :2], np.asarray(corners)[:, 2:]
+    size = np.array([architecture.height, architecture.width], np.float32)
+    return np.concatenate([(low + high) / 2 / size, (high - low) / size], -1).astype(np.float32)

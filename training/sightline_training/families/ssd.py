@@ -13,7 +13,7 @@ class Ssd(Anchored):
     """As `Family`."""
 
     def __init__(self, architecture: Architecture) -> None:
-        super().__init__(architecture.classes, architecture.anchors)
+        super().__init__(architecture.classes, architecture.anchors())
         self._architecture = architecture
 
     def build(self) -> keras.Model:

@@ -92,6 +92,30 @@ def test_suppression_keeps_one_of_two_alike_and_both_of_two_classes() -> None:
     assert float(tf.reduce_max(found[OUTPUT_BOXES])) == 1.0
 
 
+def test_a_kept_box_is_placed_by_the_vote_of_its_own_class() -> None:
+    corners = tf.constant(
+        [
+            [
+                [0.1, 0.1, 0.5, 0.5],  # kept
+                [0.1, 0.1, 0.5, 0.6],  # votes: IoU 0.8
+                [0.1, 0.1, 0.5, 0.9],  # IoU 0.5, too far off to vote
+                [0.6, 0.6, 0.9, 1.2],  # alone, clipped
+            ]
+        ]
+    )
+    scores = tf.constant([[[0.9, 0.0], [0.45, 0.6], [0.3, 0.0], [0.2, 0.0]]])
+    found = suppress(corners, scores, SuppressionOptions(max_detections=4, vote=0.7))
+    right = (0.9 * 0.5 + 0.8 * 0.45 * 0.6) / (0.9 + 0.8 * 0.45)
+    np.testing.assert_allclose(
+        found[OUTPUT_BOXES][0],
+        [[0.1, 0.1, 0.5, right], [0.1, 0.1, 0.5, 0.6], [0.6, 0.6, 0.9, 1.0], [0, 0, 0, 0]],
+        rtol=1e-5,
+    )
+    unmoved = suppress(corners, scores, SuppressionOptions(max_detections=4))
+    for name in (OUTPUT_SCORES, OUTPUT_CLASSES, OUTPUT_COUNT):
+        np.testing.assert_array_equal(found[name], unmoved[name])
+
+
 def test_folding_batch_norm_changes_no_answer() -> None:
     keras.utils.set_random_seed(3)
     architecture = Architecture(2, 96, 96, multiplier=0.25)

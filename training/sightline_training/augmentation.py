@@ -6,6 +6,7 @@ run was interrupted.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,7 +30,6 @@ class AugmentationOptions:
     stretch: float = 1.25  # window's width to height, or the other way round, at most
     kept: float = 0.6  # share of a box that must be seen for it to be asked for
     mirror: float = 0.5  # chance
-    mosaic: float = 0.0  # chance that four views share a picture, a quarter each
     brightness: float = 0.25  # of the full range, either way
     contrast: float = 0.35  # either way from 1
     saturation: float = 0.5  # either way from 1
@@ -77,14 +77,12 @@ class Augmentation:
         )
         views = self._recolor(dice, views)
         corners, class_ids = self._seen(windows, mirrored, corners, class_ids)
-        if self._options.mosaic:
-            return _mosaic(dice.chance(self._options.mosaic), views, corners, class_ids)
         return views, corners, class_ids
 
     def _windows(self, dice: _Dice, corners: tf.Tensor, class_ids: tf.Tensor) -> tf.Tensor:
         """Windows float32 [N, 4] in the picture's coordinates: wider than it, inside it, or all of it."""
         options = self._options
-        stretch = tf.exp(dice.between(-1, 1) * 0.5 * tf.math.log(options.stretch))
+        stretch = tf.exp(dice.between(-1, 1) * 0.5 * math.log(options.stretch))
         far = dice.between(1, options.farthest)
         size = tf.stack([far, far], -1)
         outside = _window(size, dice.between(0, 1, 2) * (1 - size))
@@ -164,32 +162,3 @@ class _Dice:
 
 def _window(size: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
     return tf.concat([place, place + size], -1)
-
-
-def _mosaic(
-    chosen: tf.Tensor, views: tf.Tensor, corners: tf.Tensor, class_ids: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Where chosen (bool [N]), a view gives way to itself and the next three of the batch, at half size.
-
-    A step sees more objects so, smaller ones, and several of different classes (Bochkovskiy 2020).
-    """
-    height, width = views.shape[1], views.shape[2]
-    small = tf.nn.avg_pool2d(views, 2, 2, "SAME")
-    share = tf.constant([small.shape[1] / height, small.shape[2] / width] * 2, tf.float32)
-    next_small, next_corners, next_ids = (
-        [tf.roll(values, -step, 0) for step in range(4)] for values in (small, corners * share, class_ids)
-    )
-    rows = [tf.concat(next_small[:2], 2), tf.concat(next_small[2:], 2)]
-    together = tf.concat(rows, 1)[:, :height, :width]
-    places = [[0.0, 0.0], [0.0, share[1]], [share[0], 0.0], [share[0], share[1]]]
-    moved = [box + tf.stack(place * 2) for box, place in zip(next_corners, places, strict=True)]
-    room = [[0, 0], [0, 3 * tf.shape(corners)[1]]]
-    return (
-        tf.where(chosen[:, None, None, None], together, views),
-        tf.where(
-            chosen[:, None, None],
-            tf.minimum(tf.concat(moved, 1), 1.0),
-            tf.pad(corners, [*room, [0, 0]]),
-        ),
-        tf.where(chosen[:, None], tf.concat(next_ids, 1), tf.pad(class_ids, room)),
-    )

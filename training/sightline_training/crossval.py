@@ -31,6 +31,7 @@ class Fold:
 
     number: int
     pictures: int
+    cpu_seconds: float  # of all training steps, on all cores
     metrics: CocoMetrics
     findings: Findings
     held_out: Dataset
@@ -64,6 +65,7 @@ def cross_validate(
             Fold(
                 number,
                 len(split.held_out.examples),
+                run.summary()["cpu_seconds"],
                 measure(split.held_out, outputs),
                 Findings.of(split.held_out, outputs),
                 split.held_out,
@@ -80,5 +82,8 @@ def summary(folds: list[Fold]) -> dict[str, object]:
     return {
         "mean": {name: round(mean(found), 4) for name, found in values.items()},
         "stdev": {name: round(stdev(found), 4) for name, found in values.items() if len(found) > 1},
-        "folds": [{"pictures": fold.pictures, **fold.metrics.to_dict()} for fold in folds],
+        "folds": [
+            {"pictures": fold.pictures, "cpu_seconds": fold.cpu_seconds, **fold.metrics.to_dict()}
+            for fold in folds
+        ],
     }

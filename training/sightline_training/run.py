@@ -146,6 +146,11 @@ class Run:
         """Mark the run as having come to its end."""
         write_text(self.folder / _DONE, json.dumps(summary, indent=2))
 
+    def summary(self) -> dict[str, Any]:
+        """What `finish` was told."""
+        told: dict[str, Any] = json.loads((self.folder / _DONE).read_text(encoding="utf-8"))
+        return told
+
     def keep_metrics(self, metrics: Mapping[str, Any]) -> None:
         """Write what `evaluate` found; export puts it into the card."""
         write_text(self.folder / _METRICS, json.dumps(metrics, indent=2))

@@ -89,7 +89,13 @@ def fit(
             shuffle=False,
             verbose=0,
         )
-    run.finish({"best": keeper.best, "seconds": round(keeper.seconds, 1)})
+    run.finish(
+        {
+            "best": keeper.best,
+            "seconds": round(keeper.seconds, 1),
+            "cpu_seconds": round(keeper.cpu_seconds, 1),
+        }
+    )
     return run.trained()
 
 
@@ -133,13 +139,19 @@ class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no t
         self.best: float = notes.get("best", -1.0)
         self._waited: int = notes.get("waited", 0)
         self._before: float = notes.get("seconds", 0.0)
-        self._began = time.monotonic()
+        self._cpu_before: float = notes.get("cpu_seconds", 0.0)
+        self._began, self._cpu_began = time.monotonic(), time.process_time()
         self._board = Board(run.board)
 
     @property
     def seconds(self) -> float:
         """Of wall time in the loop, over all sittings."""
         return self._before + time.monotonic() - self._began
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Of all threads in the loop, over all sittings: steps, views, and evaluations if there are any."""
+        return self._cpu_before + time.process_time() - self._cpu_began
 
     def set_model(self, model: keras.Model) -> None:
         super().set_model(model)
@@ -168,6 +180,7 @@ class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no t
             best=self.best,
             waited=self._waited,
             seconds=self.seconds,
+            cpu_seconds=self.cpu_seconds,
             stopped=stopped,
         )
         self.model.stop_training = stopped

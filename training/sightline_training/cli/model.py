@@ -74,7 +74,7 @@ def crossval(data: Path, out: Path, weights: str | None, preset: str, folds: int
 
         results = cross_validate(out, read_dataset(data), recipe, start, folds=folds, tell=tell)
     for fold in results:
-        click.echo(f"fold {fold.number}, {fold.pictures} pictures:")
+        click.echo(f"fold {fold.number}, {fold.pictures} pictures, {fold.cpu_seconds:.0f} CPU-seconds:")
         _print_metrics(fold.metrics.flat())
     facts: Any = summary(results)
     click.echo("mean: " + "  ".join(f"{name} {value:.3f}" for name, value in facts["mean"].items()))

@@ -19,7 +19,7 @@ from sightline.detections import TIMING_DIGITS, ImageSize, ModelVersion, Result
 from sightline.errors import InputError, ModelNotFoundError, ServingError, SightlineError, UnavailableError
 from sightline.families import RawDetections
 from sightline.geometry import Fit, Stretch
-from sightline.images import DEFAULT_MAX_PIXELS, Picture, decode
+from sightline.images import DEFAULT_MAX_PIXELS, Picture, decode, to_rgb
 from sightline.inputs import ImageInput, load
 from sightline.options import DetectOptions
 from sightline.postprocess import select
@@ -193,11 +193,14 @@ class Serving:
             return fault
         decode_ms, at = _ms_since(begun), time.perf_counter()
         pixels = resize.apply(picture.pixels)
+        if isinstance(loaded, bytes):
+            pixels = to_rgb(pixels)
         return _Ready(pixels, ImageSize(picture.width, picture.height), decode_ms, _ms_since(at))
 
     def _picture(self, loaded: bytes | NDArray[np.uint8], at_least: tuple[int, int]) -> Picture:
+        """An array as it is; or decoded, its colours in the decoder's order until there are fewer pixels."""
         if isinstance(loaded, bytes):
-            return decode(loaded, at_least=at_least, max_pixels=self.max_pixels)
+            return decode(loaded, at_least=at_least, max_pixels=self.max_pixels, bgr=True)
         return Picture(loaded, width=loaded.shape[1], height=loaded.shape[0])
 
     def _ask(

@@ -26,13 +26,17 @@ _REDUCED: Final = (
 class Picture:
     """A decoded picture."""
 
-    pixels: NDArray[np.uint8]  # [h, w, 3] RGB, upright; may be reduced
+    pixels: NDArray[np.uint8]  # [h, w, 3] RGB (or BGR, if asked for), upright; may be reduced
     width: int  # pixels of the full upright picture
     height: int  # pixels of the full upright picture
 
 
 def decode(
-    data: bytes, *, at_least: tuple[int, int] | None = None, max_pixels: int = DEFAULT_MAX_PIXELS
+    data: bytes,
+    *,
+    at_least: tuple[int, int] | None = None,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    bgr: bool = False,
 ) -> Picture:
     """Decode JPEG, PNG, WebP, BMP or the first frame of a GIF.
 
@@ -43,6 +47,7 @@ def decode(
         at_least: (height, width) that the caller will resize to; a JPEG is then decoded at the
             smallest of 1/8, 1/4, 1/2, 1/1 that is not below it.
         max_pixels: limit on width x height, told from the header.
+        bgr: leave the colours as the decoder gives them, for `to_rgb` once there are fewer pixels.
 
     Raises:
         NoImageError: there are no bytes.
@@ -58,17 +63,22 @@ def decode(
         )
     flag = _reduction(header, at_least) if at_least and header.format == "JPEG" else cv2.IMREAD_COLOR
     try:
-        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
+        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
     except cv2.error:
-        bgr = None
-    if bgr is None:
+        decoded = None
+    if decoded is None:
         raise TruncatedImageError(f"the {header.format} header is sound but its pixels do not decode")
-    pixels = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr), np.uint8)
+    pixels = np.asarray(decoded, np.uint8) if bgr else to_rgb(decoded)
     if header.format == "JPEG":
         width, height = header.upright_size
     else:  # decoded in full, so the pixels themselves say it, whatever metadata turned them
         height, width = pixels.shape[:2]
     return Picture(pixels, width, height)
+
+
+def to_rgb(bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """BGR uint8 [h, w, 3] as RGB, in place."""
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr), np.uint8)
 
 
 def _reduction(header: ImageHeader, at_least: tuple[int, int]) -> int:

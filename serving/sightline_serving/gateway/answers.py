@@ -7,13 +7,14 @@ from typing import Any, Final
 
 import cv2
 import orjson
-from flask import Request, Response, g
+from flask import Request, g
 
 from sightline.detections import Result
 from sightline.draw import draw
 from sightline.errors import InputError, InvalidOptionError, SightlineError
 from sightline.images import decode
 from sightline_serving.gateway import problems
+from sightline_serving.gateway.application import Response
 from sightline_serving.gateway.requests import DetectRequest
 
 JSON_TYPE: Final = "application/json"

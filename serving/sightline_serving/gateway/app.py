@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import cv2
 from flask import Flask
 
 from sightline.detector import Serving
-from sightline_serving.gateway import observe, problems, security
+from sightline_serving.gateway import acquaintance, observe, problems, security
+from sightline_serving.gateway.application import Application
 from sightline_serving.gateway.fetching import Fetcher
 from sightline_serving.gateway.gate import Gate
+from sightline_serving.gateway.ledger import Ledger
 from sightline_serving.gateway.metrics import Metrics
 from sightline_serving.gateway.parts import Parts
 from sightline_serving.gateway.requests import Limits
@@ -38,7 +42,7 @@ def create_app(settings: Settings, detector: Serving | None = None) -> Flask:
     cv2.utils.logging.setLogLevel(
         cv2.utils.logging.LOG_LEVEL_SILENT
     )  # a broken picture is the caller's news, not the log's
-    app = Flask(__name__, static_folder=None)
+    app = Application(__name__, static_folder=None)
     if settings.tracing:  # before a channel is made, so that it is traced too
         from sightline_serving.gateway import tracing
 
@@ -49,10 +53,12 @@ def create_app(settings: Settings, detector: Serving | None = None) -> Flask:
     app.url_map.converters["int"] = addresses.Version
     app.url_map.strict_slashes = app.url_map.merge_slashes = False  # an address is right or not: no redirects
     problems.install(app)
-    observe.install(app, parts.metrics)
+    observe.install(app, parts.ledger)
     security.install(app, settings, parts.guard)
     for routes in (detect, video, models, dropin, health, documentation, page):
         app.register_blueprint(routes.blueprint(parts))
+    if detector is None:
+        acquaintance.make(parts.detector.catalog, parts.expected_refs())
     return app
 
 
@@ -73,6 +79,7 @@ def assemble(settings: Settings, detector: Serving | None) -> Parts:
         settings=settings,
         detector=detector,
         metrics=metrics,
+        ledger=Ledger(partial(observe.book, metrics)),
         gate=Gate(settings.max_in_flight, settings.threads, metrics.in_flight),
         limits=Limits(settings.max_images, settings.max_detections),
         fetcher=Fetcher(settings.url_hosts, settings.max_body),

@@ -32,6 +32,11 @@ class JsonFormatter(logging.Formatter):
         return orjson.dumps(line, default=str).decode()
 
 
+def spare_records() -> None:
+    """Have records made without what no line tells: each would be asked for at each record."""
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+
+
 def configuration(level: str) -> dict[str, Any]:
     """For logging.config.dictConfig; granian takes the same, for its own lines."""
     return {

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from sightline.detections import Result
+from sightline.detections import Detection
 from sightline_serving.gateway.settings import METRICS_FOLDER_VARIABLE
 from sightline_serving.gateway.shadow import ShadowMetrics
 
@@ -24,6 +24,7 @@ CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 STAGES: Final = ("read", "decode", "resize", "predict", "postprocess", "encode")
 _SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _SCORES: Final = tuple(tenth / 10 for tenth in range(1, 10))
+Found = tuple[str, Sequence[Detection]]  # of one picture: the model, and what it found
 _PROCESS_FILE: Final = re.compile(r"gauge_live\w*_(\d+)\.db")
 
 
@@ -83,13 +84,12 @@ class Metrics:
         if (stage := self._stages.get(name)) is not None:
             stage.observe(seconds)
 
-    def found(self, result: Result) -> None:
+    def found(self, model: str, detections: Sequence[Detection]) -> None:
         """What a model answered for one picture."""
-        model = result.model.name
         self.frames.labels(model).inc()
-        if result.detections:
+        if detections:
             scores = self.scores.labels(model)
-            for detection in result.detections:
+            for detection in detections:
                 self.detections.labels(model, detection.label).inc()
                 scores.observe(detection.score)
 

@@ -11,7 +11,9 @@ from sightline.detector import Serving
 from sightline.errors import ModelNotFoundError
 from sightline_serving.gateway.fetching import Fetcher
 from sightline_serving.gateway.gate import Gate
+from sightline_serving.gateway.ledger import Ledger
 from sightline_serving.gateway.metrics import Metrics
+from sightline_serving.gateway.observe import Answered
 from sightline_serving.gateway.requests import Limits
 from sightline_serving.gateway.security import Guard
 from sightline_serving.gateway.settings import Settings
@@ -27,6 +29,7 @@ class Parts:
     settings: Settings
     detector: Serving
     metrics: Metrics
+    ledger: Ledger[Answered]  # where requests are counted and logged
     gate: Gate
     limits: Limits
     fetcher: Fetcher
@@ -45,6 +48,13 @@ class Parts:
     def steady_ref(self, model: str | None, version: int | None = None, label: str | None = None) -> ModelRef:
         """As `ref`, and never the canary: for what describes a model."""
         return self._ref(model, version, label, 1.0)
+
+    def expected_refs(self) -> list[ModelRef]:
+        """The models that callers will ask, and the canary."""
+        refs = [self.steady_ref(name) for name in self.settings.listed_models]
+        if self.rollout.canary is not None:
+            refs.append(ModelRef(self.settings.model, label=self.rollout.canary))
+        return refs
 
     def _ref(self, model: str | None, version: int | None, label: str | None, chance: float) -> ModelRef:
         name = model or self.settings.model

@@ -68,7 +68,7 @@ def read_detect(request: Request, limits: Limits, fetch: Callable[[str], bytes])
     broken: Mapping[int, InputError] = {}
     if kind in RAW or kind.startswith("image/"):
         images, names, several = [read_body(request)], [UNNAMED], False
-        values: Mapping[str, Any] = once(request.args) if request.args else {}
+        values: Mapping[str, Any] = once(request.args) if request.query_string else {}
     elif kind == "multipart/form-data":
         images, names = _from_form(request)
         several, values = len(images) > 1, together(once(request.args), once(request.form))

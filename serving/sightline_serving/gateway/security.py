@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import Final
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final
 
-from flask import Flask, Response, g, request
+from flask import Flask, g, request
 from flask_cors import CORS
 from limits import parse_many
 from limits.storage import storage_from_string
@@ -16,17 +17,21 @@ from sightline.errors import RateLimitError, UnauthorizedError
 from sightline_serving.gateway.keys import ApiKeys
 from sightline_serving.gateway.settings import Settings
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
 # What a probe, a scraper or a reader of the documentation asks needs no key.
 OPEN_BLUEPRINTS: Final = frozenset({"health", "page", "documentation"})
+# Of everything but the page, which brings its own: nothing in an answer is to be run or shown as a page.
+CONTENT_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
 HEADERS: Final = (
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "no-referrer"),
     ("X-Frame-Options", "DENY"),
     ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Content-Security-Policy", CONTENT_POLICY),
+    ("Cache-Control", "no-store"),
 )
-# Of everything but the page, which brings its own: nothing in an answer is to be run or shown as a page.
-CONTENT_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
-
 
 # DeepStack's callers put their key into the form; its view reads that once it has been let in.
 FORM_KEY_ENDPOINT: Final = "dropin.deepstack"
@@ -80,7 +85,7 @@ def install(app: Flask, settings: Settings, guard: Guard) -> None:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.proxies)  # type: ignore[method-assign]
     if settings.cors_origins:
         CORS(app, origins=list(settings.cors_origins), expose_headers=["X-Request-ID", "Server-Timing"])
-    app.after_request(_headers)
+    app.wsgi_app = _with_headers(app.wsgi_app)  # type: ignore[method-assign, assignment]
     if settings.api_keys is None and settings.rate_limit is None:
         return
 
@@ -90,12 +95,19 @@ def install(app: Flask, settings: Settings, guard: Guard) -> None:
             guard.check(_header_key())
 
 
-def _headers(response: Response) -> Response:
-    for name, value in HEADERS:
-        response.headers[name] = value
-    response.headers.setdefault("Content-Security-Policy", CONTENT_POLICY)
-    response.headers.setdefault("Cache-Control", "no-store")
-    return response
+def _with_headers(application: WSGIApplication) -> WSGIApplication:
+    """HEADERS in every answer, but those that it brings itself."""
+
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], *fault: Any) -> Any:
+            given = {name for name, _ in headers}
+            return start_response(
+                status, [*headers, *(item for item in HEADERS if item[0] not in given)], *fault
+            )
+
+        return application(environ, start)
+
+    return answer
 
 
 def _open() -> bool:

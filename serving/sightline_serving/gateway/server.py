@@ -90,6 +90,7 @@ def _work(settings: Settings) -> Flask:
 
     _silence_codecs()
     keep_large_blocks()
+    logs.spare_records()
     logging.config.dictConfig(logs.configuration(settings.log_level))
     return create_app(settings)
 

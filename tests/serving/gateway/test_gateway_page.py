@@ -165,6 +165,25 @@ def test_the_curl_line_gives_what_is_on_screen(browser: Any, serving: FakeServin
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
+def test_the_lines_can_be_copied_where_the_browser_lends_no_clipboard(
+    browser: Any, serving: FakeServing, files: list[Path]
+) -> None:
+    with running(serving.target) as gateway:
+        page, faults = opened(browser, gateway.url)
+        page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+        page.evaluate("Object.defineProperty(navigator, 'mediaDevices', {value: undefined})")
+        page.set_input_files("#files", str(files[0]))
+        expect(page.locator("#found tbody tr")).to_have_count(2)
+        page.locator("#copy-curl").click()
+        expect(page.locator("#status")).to_contain_text("Ctrl+C")
+        assert page.evaluate("String(getSelection())") == page.locator("#curl").inner_text()
+        page.get_by_role("button", name="Camera").click()
+        expect(page.locator("#status")).to_contain_text("HTTPS")
+        assert faults == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
 def test_the_camera_and_a_video(browser: Any, serving: FakeServing, tmp_path: Path, artefacts: Path) -> None:
     video = write_video(tmp_path / "v.webm", 50, "-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8")
     with running(serving.target) as gateway:
@@ -173,6 +192,7 @@ def test_the_camera_and_a_video(browser: Any, serving: FakeServing, tmp_path: Pa
         expect(page.locator("#found tbody tr").first).to_be_visible()
         expect(page.locator("#status")).to_contain_text("ms a picture")
         assert painted(page) > 500
+        assert not page.evaluate("document.querySelector('#video').controls"), "nothing to seek"
         page.screenshot(path=str(artefacts / "camera.png"))
         seen = serving.predicts
         assert seen >= 1
@@ -183,6 +203,7 @@ def test_the_camera_and_a_video(browser: Any, serving: FakeServing, tmp_path: Pa
         expect(page.locator("#found tbody tr").first).to_be_visible()
         assert painted(page) > 200
         assert "detectVideo" in page.locator("#curl").inner_text()
+        assert page.evaluate("document.querySelector('#video').controls")
         page.screenshot(path=str(artefacts / "video.png"))
         assert faults == []
 
@@ -214,7 +235,9 @@ def test_a_phone_a_bad_file_a_key_and_the_docs(
 
         docs, faults = browser.new_page(), []
         docs.on("pageerror", lambda error: faults.append(str(error)))
+        docs.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
         docs.goto(f"{gateway.url}/docs")
+        assert docs.locator("h2").first.inner_text() == "detect", "what most readers come for"
         docs.get_by_text("/v1/detect", exact=True).click()
         assert docs.get_by_text("max_detections").first.is_visible()
         assert faults == []

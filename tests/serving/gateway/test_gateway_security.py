@@ -58,6 +58,7 @@ def test_the_name_is_logged_and_the_key_is_not(
     with caplog.at_level("INFO"):
         guarded.post("/v1/detect", data=PICTURE, headers={"X-API-Key": KEY})
         guarded.post("/v1/detect", data=PICTURE, headers={"X-API-Key": "wrong-key-0123456789"})
+        guarded.get("/metrics")  # counts, and logs, what was asked before it
     callers = [
         getattr(record, "caller", None) for record in caplog.records if record.name == "sightline.request"
     ]

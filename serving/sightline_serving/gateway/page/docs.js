@@ -68,10 +68,10 @@ const main = document.querySelector("#operations");
 try {
   const spec = await (await fetch("openapi.json")).json();
   main.replaceChildren(element("h1", `${spec.info.title} ${spec.info.version}`), element("p", spec.info.description));
-  const tags = {};
+  const tags = Object.fromEntries(spec.tags.map(({ name }) => [name, []]));
   for (const [path, methods] of Object.entries(spec.paths)) {
     for (const [method, operation] of Object.entries(methods)) {
-      (tags[operation.tags[0]] ??= []).push({ method, path, operation });
+      tags[operation.tags[0]].push({ method, path, operation });
     }
   }
   for (const [tag, operations] of Object.entries(tags)) {

@@ -2,8 +2,16 @@
 
 const GOLDEN_ANGLE = 0.381966; // of a turn: hues of consecutive classes lie far apart
 
+const hueOf = (classId) => ((classId * GOLDEN_ANGLE) % 1) * 360;
+
 export function colorOf(classId) {
-  return `hsl(${((classId * GOLDEN_ANGLE) % 1) * 360} 85% 48%)`;
+  return `hsl(${hueOf(classId)} 85% 48%)`;
+}
+
+// What can be read on that colour: from orange to cyan they are too bright for white.
+function inkOn(classId) {
+  const hue = hueOf(classId);
+  return hue > 25 && hue < 200 ? "#000" : "#fff";
 }
 
 // Draw detections on a canvas that lies over a picture shown at width x height CSS pixels.
@@ -26,7 +34,7 @@ export function drawBoxes(canvas, width, height, detections, highlighted = -1) {
     const above = top >= 20 ? top - 20 : top;
     const from = Math.max(0, Math.min(left, width - tag));
     context.fillRect(from, above, tag, 20);
-    context.fillStyle = "#fff";
+    context.fillStyle = inkOn(found.class_id);
     context.fillText(text, from + 4, above + 3);
   });
 }

@@ -131,7 +131,8 @@ function show(highlighted = -1) {
     const row = body.insertRow();
     const name = row.insertCell();
     name.textContent = label;
-    name.style.color = colorOf(class_id);
+    name.className = "labelled";
+    name.style.setProperty("--label", colorOf(class_id));
     row.insertCell().textContent = score.toFixed(3);
     row.insertCell().textContent = [box.xmin, box.ymin, box.xmax, box.ymax].map(Math.round).join(", ");
     row.addEventListener("mouseenter", () => drawBoxes(ui.boxes, medium.clientWidth, medium.clientHeight, detections, index));
@@ -216,6 +217,7 @@ async function select(index) {
   ui.picture.hidden = shown.video;
   ui.video.hidden = !shown.video;
   ui.video.srcObject = null;
+  ui.video.controls = true;
   if (shown.video) ui.video.src = shown.url;
   else {
     ui.video.removeAttribute("src");
@@ -272,6 +274,10 @@ function stopCamera() {
 
 async function startCamera() {
   const signal = stopWork();
+  if (!navigator.mediaDevices) {
+    say("No camera: browsers lend it only to pages that come by HTTPS or from this machine", true);
+    return;
+  }
   try {
     state.camera = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
   } catch (fault) {
@@ -288,6 +294,7 @@ async function startCamera() {
   ui.picture.hidden = true;
   ui.drop.classList.add("filled");
   ui.video.srcObject = state.camera;
+  ui.video.controls = false; // there is nothing to seek
   await ui.video.play();
   const stream = state.camera;
   while (state.camera === stream) {
@@ -358,8 +365,13 @@ document.addEventListener("paste", (event) => {
 for (const [button, source] of [["copy-curl", ui.curl], ["copy-json", ui.json]]) {
   $(button).addEventListener("click", async (event) => {
     event.preventDefault();
-    await navigator.clipboard.writeText(source.textContent);
-    say("Copied");
+    try {
+      await navigator.clipboard.writeText(source.textContent);
+      say("Copied");
+    } catch { // a page that did not come by HTTPS has no clipboard; what is selected, the user can copy
+      getSelection().selectAllChildren(source);
+      say("Selected; copy it with Ctrl+C");
+    }
   });
 }
 

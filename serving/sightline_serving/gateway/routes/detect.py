@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
-from flask import Blueprint, Response, g, request
+from flask import Blueprint, Response
+from flask.globals import app_ctx, request_ctx
 
 from sightline.detections import Result
-from sightline.errors import SightlineError
-from sightline_serving.gateway import answers
+from sightline_serving.gateway import answers, observe
 from sightline_serving.gateway.parts import Parts
 from sightline_serving.gateway.requests import read_detect
 from sightline_serving.gateway.routes import addresses
@@ -18,9 +18,10 @@ from sightline_serving.gateway.routes import addresses
 def blueprint(parts: Parts) -> Blueprint:
     """`POST …:detect`."""
     routes = Blueprint("detect", __name__)
-    settings, metrics = parts.settings, parts.metrics
+    settings = parts.settings
 
     def detect(model: str | None = None, version: int | None = None, label: str | None = None) -> Response:
+        request, noted = request_ctx.request, app_ctx.g  # themselves: each look through a proxy costs
         with parts.gate.admitted():
             asked = read_detect(request, parts.limits, parts.fetcher.fetch)
             kind = answers.wanted_picture(request)
@@ -32,15 +33,13 @@ def blueprint(parts: Parts) -> Blueprint:
                     asked.options,
                     model=ref,
                     timeout=settings.timeout,
-                    request_id=g.request_id,
+                    request_id=noted.request_id,
                 )
                 if asked.broken:
                     outcomes = [asked.broken.get(i, outcome) for i, outcome in enumerate(outcomes)]
                 found = time.perf_counter()
-                for outcome in outcomes:
-                    if isinstance(outcome, Result):
-                        g.model, g.version = outcome.model.name, outcome.model.version
-                        metrics.found(outcome)
+                results = [outcome for outcome in outcomes if isinstance(outcome, Result)]
+                observe.found(results)
                 if kind is None:
                     response = answers.results(asked, outcomes)
                 else:
@@ -48,30 +47,17 @@ def blueprint(parts: Parts) -> Blueprint:
             if parts.shadow is not None:
                 parts.shadow.mirror(asked.images, asked.options, ref, outcomes)
         encoded = time.perf_counter()
-        stages = {"read": read - g.began, **detector_stages(outcomes), "encode": encoded - found}
-        for name, seconds in stages.items():
-            metrics.stage(name, seconds)
-        response.headers["Server-Timing"] = server_timing({**stages, "total": encoded - g.began})
+        noted.stages = stages = {
+            "read": read - noted.began,
+            **observe.seconds(results),
+            "encode": encoded - found,
+        }
+        response.headers["Server-Timing"] = server_timing({**stages, "total": encoded - noted.began})
         return response
 
     for address in addresses.action("detect"):
         routes.add_url_rule(address, "detect", detect, methods=["POST"])
     return routes
-
-
-def detector_stages(outcomes: Iterable[Result | SightlineError]) -> dict[str, float]:
-    """Seconds in each of the detector's stages, added up over the pictures of a request.
-
-    Pictures that are sent together share one prediction, so it counts once.
-    """
-    stages: dict[str, float] = {}
-    for outcome in outcomes:
-        if isinstance(outcome, Result):
-            for name, milliseconds in outcome.timing_ms.items():
-                shared = name == "predict"
-                stages[name] = milliseconds / 1000 + (0.0 if shared else stages.get(name, 0.0))
-    stages.pop("total", None)
-    return stages
 
 
 def server_timing(seconds: Mapping[str, float]) -> str:

@@ -19,7 +19,7 @@ from sightline.contract import ModelRef
 from sightline.detections import Detection, Result
 from sightline.errors import InvalidOptionError, NoImageError, SightlineError
 from sightline.options import DetectOptions
-from sightline_serving.gateway import problems
+from sightline_serving.gateway import observe, problems
 from sightline_serving.gateway.answers import JSON_TYPE
 from sightline_serving.gateway.asked_options import number
 from sightline_serving.gateway.parts import Parts
@@ -134,9 +134,8 @@ def _detect(parts: Parts, image: bytes, options: DetectOptions, ref: ModelRef) -
             timeout=parts.settings.timeout,
             request_id=g.request_id,
         )
-    g.model, g.version = found.model.name, found.model.version
-    parts.metrics.found(found)
-    parts.metrics.timings(found.timing_ms)
+    observe.found([found])
+    g.stages = observe.seconds([found])
     return found
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Final
 
 import orjson
 from flask import Blueprint, Response
 
 from sightline.contract import ModelRef
-from sightline.errors import UnavailableError
+from sightline.errors import SightlineError, UnavailableError
 from sightline_serving.gateway.answers import JSON_TYPE
 from sightline_serving.gateway.metrics import CONTENT_TYPE
 from sightline_serving.gateway.parts import Parts
@@ -27,7 +28,7 @@ def blueprint(parts: Parts) -> Blueprint:
 
     @routes.get("/readyz")
     def readyz() -> Response:
-        """Every listed model has a version that answers."""
+        """Every listed model has a version that answers; each is known by then, if it can be."""
         versions = {}
         for name in parts.settings.listed_models:
             states = parts.detector.stub.status(ModelRef(name), timeout=READY_TIMEOUT)
@@ -36,10 +37,13 @@ def blueprint(parts: Parts) -> Blueprint:
                 told = ", ".join(f"{status.version} is {status.state}" for status in states) or "it has none"
                 raise UnavailableError(f"no version of {name} is AVAILABLE: {told}")
             versions[name] = ready
+            with contextlib.suppress(SightlineError):  # told to those who ask that model
+                parts.detector.catalog.current(parts.steady_ref(name), timeout=READY_TIMEOUT)
         return Response(orjson.dumps({"status": "ready", "models": versions}), content_type=JSON_TYPE)
 
     @routes.get("/metrics")
     def metrics() -> Response:
+        parts.ledger.settle()
         return Response(parts.metrics.exposition(), content_type=CONTENT_TYPE)
 
     return routes

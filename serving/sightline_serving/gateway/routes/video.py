@@ -90,7 +90,7 @@ def _lines(
     try:
         for record in itertools.chain.from_iterable(batches):
             tally.add(record)
-            parts.metrics.found(record.result)
+            parts.metrics.found(record.result.model.name, record.result.detections)
             parts.metrics.timings(record.result.timing_ms)
             yield orjson.dumps({"time_ms": round(record.time * 1000, 3), **record.to_dict()}) + b"\n"
         yield tally.to_json() + b"\n"

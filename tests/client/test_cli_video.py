@@ -172,6 +172,20 @@ def test_a_video_that_was_cut_short_is_read_as_far_as_it_goes_in_our_words_alone
     assert len(lines(done.stdout)) > 10
 
 
+def test_the_frames_in_flight_are_all_the_parallelism(server: FakeServing, video: Path) -> None:
+    """OpenCV's own threads would contend with them. In a process of its own, as it holds for all of it."""
+    script = (
+        "import sys, cv2; from contextlib import suppress; from sightline.cli import main\n"
+        "before = cv2.getNumThreads()\n"
+        "with suppress(SystemExit): main(sys.argv[1:])\n"
+        "print(before > 1, cv2.getNumThreads())"
+    )
+    way = ["video", str(video), "--serving", server.target, "--model", "droids", "--every", "25"]
+    command = [sys.executable, "-c", script, *way]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[-1] in ("True 1", "False 1")  # the latter on a machine of one core
+
+
 def test_in_a_pipe_progress_is_plain_lines(
     server: FakeServing, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,7 @@ from sightline.batch.work import Work
 from sightline.cli.connection import Connection, ModelType, connection_options, option_options
 from sightline.cli.exits import Exit
 from sightline.cli.progress import Progress
+from sightline.cli.tuning import tune_for_frames
 from sightline.contract import ModelRef
 from sightline.errors import InvalidOptionError
 from sightline.options import DetectOptions
@@ -127,6 +128,7 @@ def batch_command(
         sources = find_sources(inputs)
     except InvalidOptionError as fault:
         raise click.UsageError(fault.detail) from None
+    tune_for_frames()
     workers = min(workers, in_flight)
     work = Work(
         connection.open,

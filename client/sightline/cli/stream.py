@@ -16,6 +16,7 @@ import orjson
 from sightline.cli.connection import Connection, connection_options, option_options
 from sightline.cli.exits import Exit
 from sightline.cli.progress import Progress
+from sightline.cli.tuning import tune_for_frames
 from sightline.detections import Result
 from sightline.errors import SightlineError
 from sightline.frame_result import FrameResult
@@ -90,6 +91,7 @@ def stream_command(
     A line of JSON per frame that was looked at, with how many were dropped so far. A cut line is connected
     again, and a service that is away is waited for, until SIGTERM or Ctrl-C.
     """
+    tune_for_frames()
     with ExitStack() as opened:
         stream = opened.enter_context(Stream(address, StreamOptions(fps, start_timeout)))
         detector = opened.enter_context(closing(connection.open()))

@@ -18,6 +18,7 @@ from sightline.annotated_video import SUFFIXES, annotate
 from sightline.cli.connection import Connection, connection_options, option_options
 from sightline.cli.exits import Exit
 from sightline.cli.progress import Progress
+from sightline.cli.tuning import tune_for_frames
 from sightline.errors import SightlineError
 from sightline.frame_result import FrameResult, Tally
 from sightline.options import DetectOptions
@@ -95,6 +96,7 @@ def video_command(
         path is not None and path.exists() and video != "-" and path.samefile(video) for path in (out, draw)
     ):
         raise click.UsageError(f"{video} would be replaced by its own result; name another file")
+    tune_for_frames()
     with ExitStack() as opened:
         source = opened.enter_context(Video(sys.stdin.buffer if video == "-" else video))
         detector = opened.enter_context(closing(connection.open()))

@@ -174,8 +174,10 @@ class Serving:
                 if newer.family == known.family:
                     return _Answer(newer, ready, found, _ms_since(at))
             except (ServingError, ModelNotFoundError) as fault:
+                if last or fault.retryable:  # a busy server is not asked yet more
+                    raise
                 newer = self.catalog.refresh(ref, timeout=_left(deadline))
-                if last or fault.retryable or (newer is known and not isinstance(fault, ModelNotFoundError)):
+                if newer is known and not isinstance(fault, ModelNotFoundError):
                     raise
             known = newer
         raise UnavailableError(f"the versions of {ref} change faster than they can be asked")

@@ -12,6 +12,7 @@ from sightline.detections import Result
 from sightline.detector import Serving
 from sightline.errors import (
     DeadlineError,
+    ExhaustedError,
     ModelNotFoundError,
     NotAnImageError,
     SignatureError,
@@ -190,6 +191,16 @@ def test_too_many_pixels(server: FakeServing) -> None:
         assert detector.detect(DARK).image.width == 120
         with pytest.raises(TooManyPixelsError):
             detector.detect(BRIGHT)
+
+
+def test_a_server_that_is_too_busy_is_asked_no_more_than_the_retries(
+    detector: Serving, server: FakeServing
+) -> None:
+    detector.detect(DARK)
+    server.behaviour.refusals = 100
+    with pytest.raises(ExhaustedError):
+        detector.detect(DARK)
+    assert server.behaviour.refusals == 100 - 4
 
 
 def test_the_timeout_holds_for_the_request_as_a_whole(detector: Serving, server: FakeServing) -> None:

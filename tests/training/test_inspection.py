@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
+from support.exported import exported_models
 from support.labelled import write_voc
 
 from sightline.errors import InputError
+from sightline.geometry import Stretch
 from sightline_training.annotations import read_dataset
+from sightline_training.asked import Asked, asked_version
 from sightline_training.duplicates import near_groups
+from sightline_training.examples import Dataset
 from sightline_training.inspection import inspect
 from sightline_training.inspection_page import write_page
+from sightline_training.missing_labels import told_by_duplicates
 from sightline_training.splits import cut, fold_of, groups_cut
 
 
@@ -48,7 +55,8 @@ def test_each_fault_is_told(faulty: Path) -> None:
     assert ("p3", "twin") in found.groups
     reasons = {(item.name, item.reason.split(",")[0]) for item in found.problems}
     assert ("p1", "it is named .jpg and is a PNG") in reasons
-    assert any(name == "twin" and "may miss" in reason for name, reason in reasons)
+    lacking = [item for item in found.missing if item.name == "twin"]
+    assert [item.reason.split(" has ")[0] for item in lacking] == ["its near-duplicate p3"]
     assert any(name == "twin" and "its annotation says" in reason for name, reason in reasons)
     assert [(item.name, "outside the picture" in item.reason) for item in found.left_out] == [("p2", True)]
     assert sum(found.boxes_of.values()) == sum(len(e.boxes) for e in found.dataset.examples)
@@ -62,6 +70,57 @@ def test_boxes_drawn_before_an_exif_turn_are_told(tmp_path: Path) -> None:
     path.write_bytes(plain[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + plain[2:])
     told = [item.reason for item in inspect(read_dataset(tmp_path)).problems if item.name == "p0"]
     assert any("before the turn" in reason for reason in told), told
+
+
+def test_a_scene_that_only_hashes_like_another_is_not_told_to_miss_a_label(faulty: Path) -> None:
+    dataset = read_dataset(faulty)
+    assert told_by_duplicates(dataset, [["p3", "twin"]])
+    assert told_by_duplicates(dataset, [["p4", "twin"]]) == []
+
+
+def test_what_a_detector_is_sure_of_and_nobody_labelled_is_told_and_drawn(tmp_path: Path) -> None:
+    dataset = write_voc(tmp_path / "data", 3)
+    example = dataset.examples[1]
+    stripped = Dataset(dataset.labels, (dataset.examples[0], replace(example, boxes=())))
+    corners, count = example.corners(), len(example.boxes)
+    outputs = {
+        "detection_boxes": np.zeros((2, count, 4), np.float32),
+        "detection_scores": np.zeros((2, count), np.float32),
+        "detection_classes": np.ones((2, count), np.float32),
+        "num_detections": np.array([0, count], np.float32),
+    }
+    outputs["detection_boxes"][1] = corners
+    outputs["detection_scores"][1] = [0.9, *[0.3] * (count - 1)]  # only one is sure
+    asked = Asked(dataset.labels, Stretch(96, 96), lambda pixels: outputs)
+    found = inspect(stripped, findings=asked.findings(stripped))
+    (lacking,) = found.missing
+    assert lacking.name == example.name
+    assert lacking.reason == "the detector is sure of a BB-8 without a label (0.90)"
+    page = write_page(tmp_path / "page", found)
+    assert "Pictures that probably miss a label" in page.read_text()
+    drawn = cv2.imread(str(page.parent / "pictures" / f"{example.name}-1-0.9000.jpg"))
+    assert drawn is not None
+    ymin, xmin, _, xmax = corners[0]
+    line = drawn[round(ymin * drawn.shape[0]), round((xmin + xmax) / 2 * drawn.shape[1])].astype(int)
+    bare = cv2.imread(str(example.path))
+    before = bare[round(ymin * bare.shape[0]), round((xmin + xmax) / 2 * bare.shape[1])].astype(int)
+    assert np.abs(line - before).max() > 30  # the upper edge of the box
+
+
+def test_an_exported_version_can_be_asked(tmp_path: Path) -> None:
+    models = exported_models(tmp_path)
+    dataset = write_voc(tmp_path / "data", 3)
+    by_name, by_version = (asked_version(models / part) for part in ("droids", "droids/1"))
+    assert by_name.labels == dataset.labels
+    one, other = by_name.outputs(dataset), by_version.outputs(dataset)
+    assert one["num_detections"].min() > 0
+    np.testing.assert_allclose(one["detection_scores"], other["detection_scores"], atol=1e-5)
+    with pytest.raises(InputError, match=r"saved_model\.pb is missing"):
+        asked_version(tmp_path / "data")
+    (tmp_path / "cut" / "1").mkdir(parents=True)
+    (tmp_path / "cut" / "1" / "saved_model.pb").write_bytes(b"no model")
+    with pytest.raises(InputError, match="no version that sightline-train export has written"):
+        asked_version(tmp_path / "cut")
 
 
 def test_a_set_torn_from_another_is_told(faulty: Path, tmp_path: Path) -> None:

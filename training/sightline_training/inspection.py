@@ -13,6 +13,7 @@ from sightline.image_header import read_header
 from sightline_training.duplicates import near_groups
 from sightline_training.examples import Dataset, Example, LeftOut
 from sightline_training.findings import Findings
+from sightline_training.missing_labels import MissingLabel, told_by_detector, told_by_duplicates
 
 _SUFFIXES: Final = {
     "JPEG": {".jpg", ".jpeg"},
@@ -22,7 +23,6 @@ _SUFFIXES: Final = {
     "GIF": {".gif"},
 }
 _QUANTILES: Final = (0.0, 0.5, 1.0)  # smallest, median, largest
-_SURE: Final = 0.6  # score from which a detection without a label suggests that the label is missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,7 @@ class Inspection:
     torn: tuple[tuple[str, str], ...]  # pictures here that are nearly the same as one in the other set
     aliases: Mapping[str, str]  # label as written -> the class it is taken for
     problems: tuple[LeftOut, ...]  # used, but worth a look
+    missing: tuple[MissingLabel, ...]  # pictures that probably miss a label
     left_out: tuple[LeftOut, ...]  # not used
 
 
@@ -94,10 +95,10 @@ def inspect(
             for written in spellings
             if written != name
         },
-        problems=(
-            *(problem for example in examples for problem in _problems(example)),
-            *_disagreeing(dataset, groups),
-            *_unlabelled(dataset, findings),
+        problems=tuple(problem for example in examples for problem in _problems(example)),
+        missing=(
+            *told_by_duplicates(dataset, groups),
+            *(told_by_detector(dataset, findings) if findings else ()),
         ),
         left_out=dataset.left_out,
     )
@@ -124,38 +125,6 @@ def _problems(example: Example) -> list[LeftOut]:
             reason = f"its annotation says {said}, the picture is {upright[0]} x {upright[1]}"
         found.append(LeftOut(example.name, reason))
     return found
-
-
-def _disagreeing(dataset: Dataset, groups: Sequence[Sequence[str]]) -> list[LeftOut]:
-    """Near-duplicates with other labels: one of them probably misses some."""
-    by_name = {example.name: example for example in dataset.examples}
-    found = []
-    for group in groups:
-        seen = {name: Counter(box.label for box in by_name[name].boxes) for name in group}
-        union: Counter[str] = Counter()
-        for labels in seen.values():
-            union |= labels
-        for name, labels in seen.items():
-            missing = union - labels
-            if missing:
-                like = next(other for other in group if other != name)
-                listed = ", ".join(sorted(missing))
-                found.append(LeftOut(name, f"it may miss a {listed}, which its near-duplicate {like} has"))
-    return found
-
-
-def _unlabelled(dataset: Dataset, findings: Findings | None) -> list[LeftOut]:
-    """Detections that are sure and lie on no label."""
-    if findings is None:
-        return []
-    return [
-        LeftOut(
-            dataset.examples[item.picture].name,
-            f"it may miss a {findings.labels[item.class_id]}: the detector is sure of one ({item.score:.2f})",
-        )
-        for item in findings.found
-        if item.meant is None and not item.ignored and item.score >= _SURE
-    ]
 
 
 def _torn(dataset: Dataset, against: Dataset | None) -> tuple[tuple[str, str], ...]:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
-from sightline_training.examples import Example, LeftOut
+from sightline_training.examples import Dataset, LeftOut
+from sightline_training.findings import Found
 from sightline_training.inspection import Inspection
+from sightline_training.missing_labels import MissingLabel
 from sightline_training.replacing import new_folder
-from sightline_training.report import drawn_boxes
+from sightline_training.report import drawn
 
 _SHOWN: Final = 40  # pictures under each heading; the rest are listed by name
 _DPI: Final = 100
+
+Corners = tuple[float, float, float, float]  # ymin xmin ymax xmax, 0 to 1
 _STYLE: Final = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}"
     "figure{display:inline-block;margin:.5rem;width:15rem;vertical-align:top}figure img{width:100%}"
@@ -26,7 +32,6 @@ def write_page(folder: Path, inspection: Inspection) -> Path:
     Raises:
         InputError: the folder is there already.
     """
-    by_name = {example.name: example for example in inspection.dataset.examples}
     with new_folder(folder) as part:
         (part / "pictures").mkdir()
         _plot(part / "sizes.png", inspection)
@@ -35,11 +40,14 @@ def write_page(folder: Path, inspection: Inspection) -> Path:
             _classes(inspection),
             '<p><img src="sizes.png" alt="sizes of pictures and boxes"></p>',
         ]
-        for number, group in enumerate(inspection.groups):
-            items = [LeftOut(name, "") for name in group]
-            body += [f"<h2>Near-duplicates {number + 1}</h2>", *_figures(part, items, by_name)]
+        figures = _Figures(part, inspection.dataset)
+        if inspection.missing:
+            body += ["<h2>Pictures that probably miss a label</h2>", *figures.missing(inspection.missing)]
         if inspection.problems:
-            body += ["<h2>Worth a look</h2>", *_figures(part, inspection.problems, by_name)]
+            body += ["<h2>Worth a look</h2>", *figures.problems(inspection.problems)]
+        for number, group in enumerate(inspection.groups):
+            body.append(f"<h2>Near-duplicates {number + 1}</h2>")
+            body += figures.problems([LeftOut(name, "") for name in group])
         if inspection.left_out:
             listed = "".join(
                 f"<li>{html.escape(item.name)}: {html.escape(item.reason)}</li>"
@@ -60,20 +68,46 @@ def _classes(inspection: Inspection) -> str:
     return f"<table><tr><th>class</th><th>pictures</th><th>boxes</th></tr>{rows}</table>"
 
 
-def _figures(
-    folder: Path, items: tuple[LeftOut, ...] | list[LeftOut], by_name: dict[str, Example]
-) -> list[str]:
-    figures = []
-    for item in items[:_SHOWN]:
-        example = by_name[item.name]
-        file = folder / "pictures" / f"{item.name.replace('/', '_')}.jpg"
+class _Figures:
+    """Pictures with their boxes, each with what is said of it."""
+
+    def __init__(self, folder: Path, dataset: Dataset) -> None:
+        self._folder = folder / "pictures"
+        self._dataset = dataset
+        self._by_name = {example.name: example for example in dataset.examples}
+
+    def problems(self, items: Sequence[LeftOut]) -> list[str]:
+        """Pictures with their labels."""
+        return self._some([(item.name, item.reason, None) for item in items])
+
+    def missing(self, items: Sequence[MissingLabel]) -> list[str]:
+        """Pictures with their labels and what a detector finds beside them."""
+        return self._some([(item.name, item.reason, item.found) for item in items])
+
+    def _some(self, items: Sequence[tuple[str, str, Found | None]]) -> list[str]:
+        figures = [self._figure(*item) for item in items[:_SHOWN]]
+        return [*figures, *(f"<p>{html.escape(f'{name}: {said}')}</p>" for name, said, _ in items[_SHOWN:])]
+
+    def _figure(self, name: str, said: str, found: Found | None) -> str:
+        mark = "" if found is None else f"-{found.class_id}-{found.score:.4f}"
+        file = self._folder / f"{name.replace('/', '_')}{mark}.jpg"
         if not file.exists():
-            file.write_bytes(drawn_boxes(example))
-        caption = html.escape(f"{item.name} {item.reason}".strip())
-        source = html.escape(f"pictures/{file.name}")
-        figures.append(f'<figure><img src="{source}" alt=""><figcaption>{caption}</figcaption></figure>')
-    figures += [f"<p>{html.escape(item.name)}: {html.escape(item.reason)}</p>" for item in items[_SHOWN:]]
-    return figures
+            file.write_bytes(drawn(self._by_name[name], self._boxes(name, found)))
+        caption = html.escape(f"{name}: {said}" if said else name)
+        source = html.escape(f"pictures/{quote(file.name)}")
+        image = f'<a href="{source}"><img src="{source}" alt=""></a>'
+        return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
+
+    def _boxes(self, name: str, found: Found | None) -> list[tuple[str, int, float, Corners]]:
+        labels = self._dataset.labels
+        boxes = [
+            (box.label, labels.id_of(box.label), 1.0, (box.ymin, box.xmin, box.ymax, box.xmax))
+            for box in self._by_name[name].boxes
+        ]
+        if found is not None:
+            question = f"{labels.by_id[found.class_id]}?"
+            boxes.append((question, len(labels) + found.class_id, found.score, found.box))
+        return boxes
 
 
 def _plot(path: Path, inspection: Inspection) -> None:

@@ -83,25 +83,16 @@ def _draw_worst(folder: Path, evaluated: Evaluated, thresholds: dict[int, float]
     (folder / "false-alarms").mkdir()
     for rank, item in enumerate(findings.false_alarms(_WORST), 1):
         label = findings.labels[item.class_id]
-        picture = _drawn(examples[item.picture], [(label, item.class_id, item.score, item.box)])
+        picture = drawn(examples[item.picture], [(label, item.class_id, item.score, item.box)])
         (folder / "false-alarms" / f"{rank:02d}-{examples[item.picture].name}.jpg").write_bytes(picture)
     (folder / "misses").mkdir()
     for rank, missed in enumerate(findings.misses(_WORST, thresholds), 1):
         label = findings.labels[missed.class_id]
-        picture = _drawn(examples[missed.picture], [(label, missed.class_id, missed.score, missed.box)])
+        picture = drawn(examples[missed.picture], [(label, missed.class_id, missed.score, missed.box)])
         (folder / "misses" / f"{rank:02d}-{examples[missed.picture].name}.jpg").write_bytes(picture)
 
 
-def drawn_boxes(example: Example) -> bytes:
-    """A picture with its labelled boxes, as JPEG bytes."""
-    ids = {label: number for number, label in enumerate(sorted({box.label for box in example.boxes}), 1)}
-    boxes = [
-        (box.label, ids[box.label], 1.0, (box.ymin, box.xmin, box.ymax, box.xmax)) for box in example.boxes
-    ]
-    return _drawn(example, boxes)
-
-
-def _drawn(
+def drawn(
     example: Example, boxes: Iterable[tuple[str, int, float, tuple[float, float, float, float]]]
 ) -> bytes:
     """A picture with boxes on it, as JPEG bytes."""

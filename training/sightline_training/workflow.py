@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from sightline.errors import InputError
 from sightline.geometry import Stretch
 from sightline_training.annotations import read_dataset
-from sightline_training.coco_metrics import CocoMetrics, measure, predict
-from sightline_training.detector import Detector
+from sightline_training.asked import asked_run
+from sightline_training.coco_metrics import CocoMetrics, measure
 from sightline_training.examples import Dataset
 from sightline_training.export import export_version
 from sightline_training.families import architecture_for
@@ -98,16 +98,11 @@ def evaluate_run(run: Run, data: Path) -> Evaluated:
         InputError: the data set was trained on whole.
     """
     dataset = held_out_of(run, read_dataset(data, run.settings.labels))
-    found = predict(_detector(run), _pixels(run, dataset))
+    found = asked_run(run).outputs(dataset)
     evaluated = Evaluated(dataset, measure(dataset, found), Findings.of(dataset, found))
     thresholds = {str(number): value for number, value in evaluated.findings.thresholds().items()}
     run.keep_metrics({"metrics": evaluated.metrics.flat(), "thresholds": thresholds})
     return evaluated
-
-
-def findings_of(run: Run, dataset: Dataset) -> Findings:
-    """What a run's best weights find on pictures, held against their labels."""
-    return Findings.of(dataset, predict(_detector(run), _pixels(run, dataset)))
 
 
 def held_out_of(run: Run, dataset: Dataset) -> Dataset:
@@ -147,10 +142,6 @@ def whole(data: Path, labels: LabelMap | None = None) -> Split:
     """All of a data set to learn from, nothing held out."""
     dataset = read_dataset(data, labels)
     return Split(dataset, Dataset(dataset.labels, ()))
-
-
-def _detector(run: Run) -> Detector:
-    return Detector(run.trained(), run.settings.architecture)
 
 
 def input_size(run: Run) -> Stretch:

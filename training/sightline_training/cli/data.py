@@ -57,20 +57,25 @@ def convert(data: Path, out: Path, shards: int, compress: bool) -> None:
 @click.argument("data", type=FOLDER)
 @click.option("--against", type=FOLDER, help="Another set, such as the test set, to be kept apart from.")
 @click.option("--run", "run", type=FOLDER, help="A trained run, to tell where labels may be missing.")
+@click.option("--model", "model", type=FOLDER, help="An exported version, for the same.")
 @click.option("--page", type=FOLDER, help="A folder for a page of pictures and plots.")
-def inspect_data(data: Path, against: Path | None, run: Path | None, page: Path | None) -> None:
+def inspect_data(
+    data: Path, against: Path | None, *, run: Path | None, model: Path | None, page: Path | None
+) -> None:
     """Tell what a data set is worth before an hour is spent on it."""
+    if run is not None and model is not None:
+        raise click.UsageError("--run and --model exclude each other")
     start_tensorflow()
     from sightline_training.annotations import read_dataset
+    from sightline_training.asked import asked_run, asked_version
     from sightline_training.inspection import inspect
     from sightline_training.inspection_page import write_page
     from sightline_training.run import Run
-    from sightline_training.workflow import findings_of
 
-    dataset = read_dataset(data)
+    asked = asked_run(Run.open(run)) if run else asked_version(model) if model else None
+    dataset = read_dataset(data, asked.labels if asked else None)
     other = read_dataset(against, dataset.labels) if against else None
-    findings = findings_of(Run.open(run), dataset) if run else None
-    found = inspect(dataset, against=other, findings=findings)
+    found = inspect(dataset, against=other, findings=asked.findings(dataset) if asked else None)
     print_inspection(found)
     if page is not None:
         click.echo(f"{write_page(page, found)}: pictures and plots")

@@ -36,6 +36,8 @@ def print_inspection(found: Inspection) -> None:
         click.echo(f"torn: {ours} is nearly the same as {theirs} in the other set")
     for item in found.problems:
         click.echo(f"look: {item.name}: {item.reason}")
+    for missing in found.missing:
+        click.echo(f"may miss a label: {missing.name}: {missing.reason}")
     for item in found.left_out:
         click.echo(f"left out: {item.name}: {item.reason}")
 

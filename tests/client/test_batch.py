@@ -254,8 +254,23 @@ def test_an_object_store_is_read_like_a_folder(store: str, inputs: Path, tmp_pat
     with Job(tmp_path, work(NumberReader), JobOptions(segment=1)) as job:
         list(job.run(found, ThreadEngine(2)))
         assert job.summary().records == FRAMES + 2
+        faults = dict(job.failures())
+    broken = "memory:///bucket/broken.mp4"
+    assert faults[broken].startswith(f"{broken} holds no video")  # and not the copy, whose name is by chance
     (path,) = (tmp_path / "results").glob("film*.ndjson")
     assert [record["frame"] for record in lines(path.read_bytes())] == list(range(FRAMES))
+
+
+def test_a_store_is_not_asked_about_each_picture_of_a_list(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A question takes a store milliseconds, and lists are long."""
+    memory = fsspec.filesystem("memory")
+    monkeypatch.setattr(type(memory), "isdir", lambda *_: pytest.fail("it was asked"))
+    assert [source.kind for source in find_sources([f"{store}/a.jpg", f"{store}/b.mp4"])] == [
+        "picture",
+        "video",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ class Engine(Protocol):
     """Does tasks, in any order."""
 
     def run(self, work: Work, tasks: Iterable[Task]) -> Iterator[list[Outcome]]:
-        """What comes of each task. A task is taken when there is room for it.
+        """What comes of each task. Tasks are taken a few at a time.
 
         Raises:
             SightlineError: the service refuses, or is away for too long.
@@ -40,7 +40,8 @@ class ThreadEngine:
             try:
                 for task in tasks:
                     running.add(threads.submit(work, task, stopping.is_set))
-                    if len(running) == self._workers:
+                    # As many again lie ready, so that no worker idles while results are being written.
+                    if len(running) == 2 * self._workers:
                         done, running = wait(running, return_when=FIRST_COMPLETED)
                         yield from (future.result() for future in done)
                 while running:
@@ -48,6 +49,7 @@ class ThreadEngine:
                     yield from (future.result() for future in done)
             finally:
                 stopping.set()
+                threads.shutdown(cancel_futures=True)
 
 
 class RayEngine:

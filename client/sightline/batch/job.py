@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,7 @@ from sightline.errors import InputError
 from sightline.video import Video
 
 DEFAULT_SEGMENT: Final = 60.0  # seconds of video in one task
+_WRITERS: Final = 8  # files synced at once: a disk takes as long for eight as for one
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class Job:
         folder.mkdir(parents=True, exist_ok=True)
         self._manifest = Manifest(folder, self._identity(), resume=self._options.resume)
         self._files = ResultFiles(folder, self._options.formats)
+        self._writers = ThreadPoolExecutor(_WRITERS)
 
     def run(self, sources: Iterable[Source], engine: Engine) -> Iterator[float]:
         """Do what is not done yet; gives, as it goes, the inputs that were just completed.
@@ -81,9 +84,8 @@ class Job:
         for outcomes in engine.run(self._work, self._tasks(waiting, planned)):
             yield from planned
             planned.clear()
-            for outcome in outcomes:
-                self._take(outcome)
-                yield 1 / outcome.parts
+            self._take(outcomes)
+            yield from (1 / outcome.parts for outcome in outcomes)
         yield from planned
         self._files.finish()
 
@@ -109,6 +111,7 @@ class Job:
 
     def close(self) -> None:
         """Let go of the folder."""
+        self._writers.shutdown(cancel_futures=True)
         self._manifest.close()
 
     def __enter__(self) -> Job:
@@ -144,11 +147,11 @@ class Job:
             try:
                 parts, there = self._cut(source), self._files.parts_of(source)
             except InputError as fault:
-                self._take(Outcome(source, error=fault.problem()))
+                self._take([Outcome(source, error=fault.problem())])
                 planned.append(1.0)
                 continue
             if len(there) == len(parts):  # killed just before they were joined
-                self._join(source)
+                self._note([(source, self._joined(source))])
             planned.append(len(there) / len(parts))
             yield from (part for part in parts if part.index not in there)
         if group:
@@ -170,25 +173,33 @@ class Job:
         ends = [*(part * length for part in range(1, count)), None]
         return [SegmentTask(source, part, count, part * length, end) for part, end in enumerate(ends)]
 
-    def _take(self, outcome: Outcome) -> None:
+    def _take(self, outcomes: Sequence[Outcome]) -> None:
         """Keep what came of a task. The files have their names before the manifest names them."""
-        source = outcome.source
-        if source.address in self._manifest.done:
-            return  # another part of the video failed before
+        # Of a video that failed in one part, the others may still come.
+        fresh = [outcome for outcome in outcomes if outcome.source.address not in self._manifest.done]
         if self._examples is not None:
-            self._examples.add(outcome.examples)
-        if outcome.error is not None:
-            self._manifest.add({"input": source.address, "status": "failed", "error": outcome.error})
-            self._files.drop_parts(source)
-        elif source.kind == "picture":
-            told = self._files.save(source, [outcome.lines])
-            self._manifest.add({"input": source.address, "status": "done", **told})
-        elif self._files.save_part(outcome):
-            self._join(source)
+            for outcome in fresh:
+                self._examples.add(outcome.examples)
+        kept = zip(fresh, self._writers.map(self._keep, fresh), strict=True)
+        self._note([(outcome.source, line) for outcome, line in kept if line is not None])
 
-    def _join(self, source: Source) -> None:
+    def _note(self, done: Sequence[tuple[Source, dict[str, Any]]]) -> None:
+        self._manifest.add([line for _, line in done])
+        for source, _ in done:
+            if source.kind == "video":
+                self._files.drop_parts(source)
+
+    def _keep(self, outcome: Outcome) -> dict[str, Any] | None:
+        """Write the files of an input; its line for the manifest, unless parts of it are still to come."""
+        source = outcome.source
+        if outcome.error is not None:
+            return {"input": source.address, "status": "failed", "error": outcome.error}
+        if source.kind == "picture":
+            return {"input": source.address, "status": "done", **self._files.save(source, [outcome.lines])}
+        return self._joined(source) if self._files.save_part(outcome) else None
+
+    def _joined(self, source: Source) -> dict[str, Any]:
         told = self._files.save(source, self._files.joined(source))
         if warning := self._files.warning_of(source):
             told["warning"] = warning
-        self._manifest.add({"input": source.address, "status": "done", **told})
-        self._files.drop_parts(source)
+        return {"input": source.address, "status": "done", **told}

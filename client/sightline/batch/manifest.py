@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -12,6 +12,7 @@ from typing import Any, Final
 import orjson
 
 from sightline.errors import InvalidOptionError
+from sightline.whole_file import naming
 
 MANIFEST: Final = "manifest.ndjson"
 _FORMAT: Final = 1  # rises when an older release could not continue a newer one's job
@@ -49,7 +50,7 @@ class Manifest:
             if lines:
                 _same_job(lines[0], job, folder)
             else:
-                self._append({"format": _FORMAT, "job": dict(job)})
+                self._append([{"format": _FORMAT, "job": dict(job)}])
         except BaseException:
             self._file.close()
             if not begun:
@@ -57,10 +58,11 @@ class Manifest:
             raise
         self.done: dict[str, dict[str, Any]] = {line["input"]: line for line in lines[1:]}
 
-    def add(self, line: dict[str, Any]) -> None:
-        """Record an input as done."""
-        self._append(line)
-        self.done[line["input"]] = line
+    def add(self, lines: Sequence[dict[str, Any]]) -> None:
+        """Record inputs as done."""
+        if lines:
+            self._append(lines)
+            self.done |= {line["input"]: line for line in lines}
 
     def close(self) -> None:
         """Close the file, and give up the lock."""
@@ -88,10 +90,11 @@ class Manifest:
             self._file.truncate(len(whole))
         return [orjson.loads(line) for line in whole.splitlines()]
 
-    def _append(self, line: dict[str, Any]) -> None:
-        self._file.write(orjson.dumps(line) + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+    def _append(self, lines: Iterable[dict[str, Any]]) -> None:
+        with naming(self.path):
+            self._file.write(b"".join(orjson.dumps(line) + b"\n" for line in lines))
+            self._file.flush()
+            os.fsync(self._file.fileno())
 
 
 def _same_job(first: Mapping[str, Any], job: Mapping[str, Any], folder: Path) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal
 
-from sightline.errors import InvalidOptionError, NoImageError
+from sightline.errors import InputError, InvalidOptionError, NoImageError
 from sightline.inputs import PICTURE_SUFFIXES
 
 VIDEO_SUFFIXES: Final = frozenset(
@@ -63,7 +63,8 @@ class Source:
         """
         fs, path = _filesystem(self.address)
         if _is_local(fs):
-            yield Path(path)
+            with self._named(path):
+                yield Path(path)
             return
         with tempfile.TemporaryDirectory(prefix="sightline-") as folder:
             copy = Path(folder) / PurePosixPath(self.address).name
@@ -71,7 +72,16 @@ class Source:
                 fs.get_file(path, str(copy))
             except Exception as fault:  # each store has errors of its own
                 raise NoImageError(f"{self.address} cannot be read: {fault}") from fault
-            yield copy
+            with self._named(str(copy)):
+                yield copy
+
+    @contextmanager
+    def _named(self, path: str) -> Iterator[None]:
+        """Let an error name the input as it was given: a copy lies elsewhere each time."""
+        try:
+            yield
+        except InputError as fault:
+            raise type(fault)(fault.detail.replace(path, self.address)) from fault
 
     @property
     def is_local(self) -> bool:
@@ -113,7 +123,9 @@ def _expand(name: str) -> Iterator[Source]:
     fs, path = _filesystem(name)
     if any(sign in name for sign in "*?[") and not fs.exists(path):
         inside = sorted(item for item in fs.glob(path) if not fs.isdir(item))
-    elif fs.isdir(path):
+    elif not (_kind(name) and not _is_local(fs)) and fs.isdir(
+        path
+    ):  # a store is not asked about each picture
         inside = sorted(fs.find(path))
     else:
         yield Source(name, _kind(name) or "picture")

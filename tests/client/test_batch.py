@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from sightline import errors
 from sightline.batch.engines import ThreadEngine
 from sightline.batch.job import Job, JobOptions
 from sightline.batch.manifest import MANIFEST
-from sightline.batch.sources import Source, find_sources
+from sightline.batch.sources import Source, _is_local, find_sources
 from sightline.batch.work import Work
 from sightline.images import encode_jpeg
 from sightline.interface import Detector
@@ -259,6 +260,29 @@ def test_an_object_store_is_read_like_a_folder(store: str, inputs: Path, tmp_pat
     assert faults[broken].startswith(f"{broken} holds no video")  # and not the copy, whose name is by chance
     (path,) = (tmp_path / "results").glob("film*.ndjson")
     assert [record["frame"] for record in lines(path.read_bytes())] == list(range(FRAMES))
+
+
+def test_an_archive_is_read_like_a_folder(inputs: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "photos.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for name in ("photo0.jpg", "photo1.jpg", "film.mp4"):
+            file.write(inputs / name, f"deep/{name}")
+    found = find_sources([f"zip://deep::{archive}"])
+    assert [source.address for source in found] == [
+        f"zip://deep/{name}::{archive}" for name in ("film.mp4", "photo0.jpg", "photo1.jpg")
+    ]
+    assert found[1].name.startswith("photo0.jpg-")
+    with Job(tmp_path / "out", work(NumberReader), JobOptions(segment=1)) as job:
+        list(job.run(found, ThreadEngine(2)))
+        assert (job.summary().done, job.summary().records) == (3, FRAMES + 2)
+
+
+def test_a_file_is_one_input_however_it_is_named(inputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(inputs)
+    named = ["photo0.jpg", "./photo0.jpg", str(inputs / "photo0.jpg"), f"file://{inputs}/photo0.jpg"]
+    assert [source.address for source in find_sources(named)] == [str(inputs / "photo0.jpg")]
+    caching = fsspec.filesystem("filecache", target_protocol="memory")
+    assert not _is_local(caching)  # whose name only holds that of the local one
 
 
 def test_a_store_is_not_asked_about_each_picture_of_a_list(

@@ -36,7 +36,8 @@ class Source:
     def name(self) -> str:
         """A file name of its own, the same in every run."""
         digest = hashlib.sha256(self.address.encode()).hexdigest()[:_DIGEST_LENGTH]
-        plain = _UNSAFE.sub("_", PurePosixPath(self.address).name)[-_NAME_LENGTH:]
+        inmost, _, _ = self.address.partition("::")  # of a file in an archive
+        plain = _UNSAFE.sub("_", PurePosixPath(inmost).name)[-_NAME_LENGTH:]
         return f"{plain}-{digest}"
 
     def read(self) -> bytes:
@@ -123,18 +124,21 @@ def _expand(name: str) -> Iterator[Source]:
     fs, path = _filesystem(name)
     if any(sign in name for sign in "*?[") and not fs.exists(path):
         inside = sorted(item for item in fs.glob(path) if not fs.isdir(item))
-    elif not (_kind(name) and not _is_local(fs)) and fs.isdir(
-        path
-    ):  # a store is not asked about each picture
+    elif _may_be_folder(fs, path) and fs.isdir(path):
         inside = sorted(fs.find(path))
     else:
-        yield Source(name, _kind(name) or "picture")
+        yield Source(path if _is_local(fs) else name, _kind(path) or "picture")
         return
     kinds = [(item, _kind(item)) for item in inside]
-    sound = [Source(_address(fs, item), kind) for item, kind in kinds if kind is not None]
+    sound = [Source(_address(fs, item, name), kind) for item, kind in kinds if kind is not None]
     if not sound:
         raise InvalidOptionError(f"{name} holds no pictures and no videos")
     yield from sound
+
+
+def _may_be_folder(fs: Any, path: str) -> bool:
+    """A store is not asked about each picture of a list, which takes milliseconds."""
+    return _is_local(fs) or _kind(path) is None
 
 
 def _kind(name: str) -> Literal["picture", "video"] | None:
@@ -157,8 +161,12 @@ def _filesystem(address: str) -> tuple[Any, str]:
 
 
 def _is_local(fs: Any) -> bool:
-    return "file" in fs.protocol
+    return "file" in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol)
 
 
-def _address(fs: Any, path: str) -> str:
-    return path if _is_local(fs) else str(fs.unstrip_protocol(path))
+def _address(fs: Any, path: str, name: str) -> str:
+    """The address of what was found under a name, in the same archive where that is in one."""
+    if _is_local(fs):
+        return path
+    _, chain, outer = name.partition("::")
+    return f"{fs.unstrip_protocol(path)}{chain}{outer}"

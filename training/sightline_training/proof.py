@@ -27,7 +27,8 @@ from sightline.contract import (
 from sightline.errors import SignatureError
 
 _TOLERANCE: Final = 1e-3  # of scores and normalised boxes: what graph optimisation may change
-_SURE: Final = 0.05  # score from which boxes are compared; below, order may turn on the last digit
+_SURE: Final = 0.05  # score from which boxes are compared; below, they may come and go with the last digit
+_COMPARED: Final = (OUTPUT_BOXES, OUTPUT_SCORES, OUTPUT_CLASSES)
 
 
 class ServedModel:
@@ -98,9 +99,28 @@ def _compare(
     if set(answer) != set(DETECTION_OUTPUTS):
         raise SignatureError(f"the export has the outputs {sorted(answer)}, not {sorted(DETECTION_OUTPUTS)}")
     sure = expected[OUTPUT_SCORES] >= _SURE
-    for name in (OUTPUT_SCORES, OUTPUT_BOXES, OUTPUT_CLASSES):
-        away = np.abs(answer[name] - expected[name])[sure]
-        if away.size and float(away.max()) > _TOLERANCE:
+    away = np.abs(answer[OUTPUT_SCORES] - expected[OUTPUT_SCORES])[sure]
+    if away.size and float(away.max()) > _TOLERANCE:
+        raise SignatureError(
+            f"the export, asked {way}, gives scores that differ by {away.max():.2g} from the model's own"
+        )
+    for number, kept in enumerate(sure):
+        lost = _lost(*({name: part[name][number] for name in _COMPARED} for part in (answer, expected)), kept)
+        if lost:
             raise SignatureError(
-                f"the export, asked {way}, gives {name} that differ by {away.max():.2g} from the model's own"
+                f"the export, asked {way}, lacks {lost} of {kept.sum()} boxes that the model gives "
+                f"for picture {number}"
             )
+
+
+def _lost(
+    answer: Mapping[str, NDArray[np.float32]],
+    expected: Mapping[str, NDArray[np.float32]],
+    kept: NDArray[np.bool_],
+) -> int:
+    """How many of a picture's kept boxes have no like in the answer. Equal scores may change places."""
+    like = np.ones((kept.sum(), len(answer[OUTPUT_SCORES])), bool)
+    for name in _COMPARED:
+        apart = np.abs(expected[name][kept][:, None] - answer[name][None])
+        like &= apart.reshape(*like.shape, -1).max(-1, initial=0) <= _TOLERANCE
+    return int((~like.any(1)).sum())

@@ -95,11 +95,14 @@ def run_load(
     users = run.users() if load.rate is None else [threading.Thread(target=run.schedule)]
     for user in users:
         user.start()
-    while any(user.is_alive() for user in users):
-        time.sleep(0.05)
-        watch(time.perf_counter() - run.begun)
-    for user in users:
-        user.join()
+    try:
+        while any(user.is_alive() for user in users):
+            time.sleep(0.05)
+            watch(time.perf_counter() - run.begun)
+    finally:
+        run.stop()  # where it was interrupted: nobody may still be asking when the detector is closed
+        for user in users:
+            user.join()
     return run.report()
 
 
@@ -120,12 +123,17 @@ class _Run:
         self._from = self.begun + load.warm_up
         self._until = self._from + load.seconds
         self._last = self._from
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """Begin no more requests."""
+        self._stopping.set()
 
     def users(self) -> list[threading.Thread]:
         """Each asks, waits for the answer, and asks anew."""
 
         def ask_on() -> None:
-            while (now := time.perf_counter()) < self._until:
+            while (now := time.perf_counter()) < self._until and not self._stopping.is_set():
                 self._ask(now)
 
         return [threading.Thread(target=ask_on) for _ in range(self._load.concurrency)]
@@ -138,7 +146,9 @@ class _Run:
                 due = self.begun + number / self._load.rate
                 if due >= self._until:
                     return
-                time.sleep(max(0.0, due - time.perf_counter()))
+                if self._stopping.wait(max(0.0, due - time.perf_counter())):
+                    threads.shutdown(cancel_futures=True)
+                    return
                 threads.submit(self._ask, due)
 
     def _ask(self, due: float) -> None:

@@ -65,3 +65,17 @@ def test_batches_count_their_pictures() -> None:
 def test_impossible_loads_are_refused(fault: dict[str, float]) -> None:
     with pytest.raises(InvalidOptionError, match=next(iter(fault))):
         LoadOptions(**fault)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("load", [LoadOptions(60, 0, concurrency=3), LoadOptions(60, 0, rate=20)])
+def test_an_interruption_ends_it_and_leaves_nobody_asking(load: LoadOptions) -> None:
+    detector = NumberReader(delay=0.01)
+
+    def interrupt(seconds: float) -> None:
+        if len(detector.seen) > 5:
+            raise KeyboardInterrupt
+
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        run_load(detector, PICTURES, load, watch=interrupt)
+    assert threading.active_count() == before

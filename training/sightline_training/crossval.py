@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.contract import DETECTION_OUTPUTS
 from sightline_training.coco_metrics import CocoMetrics, measure, predict
 from sightline_training.detector import Detector
 from sightline_training.examples import Dataset
@@ -20,7 +24,7 @@ from sightline_training.replacing import write_text
 from sightline_training.splits import fold_of
 from sightline_training.starting import Start
 from sightline_training.train import Progress
-from sightline_training.workflow import begin_run, input_size, train_run
+from sightline_training.workflow import Evaluated, begin_run, input_size, train_run
 
 SUMMARY: Final = "crossval.json"
 
@@ -30,11 +34,10 @@ class Fold:
     """One part held out."""
 
     number: int
-    pictures: int
     cpu_seconds: float  # of all training steps, on all cores
-    metrics: CocoMetrics
-    findings: Findings
     held_out: Dataset
+    outputs: Mapping[str, NDArray[np.float32]]  # the contract's four, for all of `held_out`
+    metrics: CocoMetrics
 
 
 def cross_validate(
@@ -64,18 +67,25 @@ def cross_validate(
         results.append(
             Fold(
                 number,
-                len(split.held_out.examples),
                 run.summary()["cpu_seconds"],
-                measure(split.held_out, outputs),
-                Findings.of(split.held_out, outputs),
                 split.held_out,
+                outputs,
+                measure(split.held_out, outputs),
             )
         )
         write_text(folder / SUMMARY, json.dumps(summary(results), indent=2))
     return results
 
 
-def summary(folds: list[Fold]) -> dict[str, object]:
+def pooled(folds: Sequence[Fold]) -> Evaluated:
+    """All parts as one evaluation: each picture as the network saw it that had not learnt from it."""
+    labels = folds[0].held_out.labels
+    dataset = Dataset(labels, tuple(example for fold in folds for example in fold.held_out.examples))
+    outputs = {name: np.concatenate([fold.outputs[name] for fold in folds]) for name in DETECTION_OUTPUTS}
+    return Evaluated(dataset, measure(dataset, outputs), Findings.of(dataset, outputs))
+
+
+def summary(folds: Sequence[Fold]) -> dict[str, object]:
     """Mean and spread over the folds, and each fold's own numbers."""
     names = ("AP", "AP50", "AP75")
     values = {name: [getattr(fold.metrics, name) for fold in folds] for name in names}
@@ -83,7 +93,11 @@ def summary(folds: list[Fold]) -> dict[str, object]:
         "mean": {name: round(mean(found), 4) for name, found in values.items()},
         "stdev": {name: round(stdev(found), 4) for name, found in values.items() if len(found) > 1},
         "folds": [
-            {"pictures": fold.pictures, "cpu_seconds": fold.cpu_seconds, **fold.metrics.to_dict()}
+            {
+                "pictures": len(fold.held_out.examples),
+                "cpu_seconds": fold.cpu_seconds,
+                **fold.metrics.to_dict(),
+            }
             for fold in folds
         ],
     }

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sightline_training.run import Run
     from sightline_training.splits import Split
     from sightline_training.train import Progress
+    from sightline_training.workflow import Evaluated
 
 DEMO_TRAINING = 800  # pictures
 DEMO_TEST = 150  # pictures, of another seed
@@ -57,11 +58,16 @@ def fit(data: Path, out: Path, *, weights: str | None, preset: str, folds: int, 
 @click.option("--weights", help=_WEIGHTS_HELP + " Random without it.")
 @click.option("--preset", default="droids", show_default=True, help="A preset's name, or a .toml file.")
 @click.option("--folds", default=3, show_default=True, type=click.IntRange(min=2), help="Parts.")
-def crossval(data: Path, out: Path, weights: str | None, preset: str, folds: int) -> None:
+@click.option(
+    "--report", type=FOLDER, help="A folder for curves, confusion and the worst cases of all parts."
+)
+def crossval(
+    data: Path, out: Path, *, weights: str | None, preset: str, folds: int, report: Path | None
+) -> None:
     """Train once for each part of the data without it, and measure on it. Goes on where it was stopped."""
     start_tensorflow()
     from sightline_training.annotations import read_dataset
-    from sightline_training.crossval import cross_validate, summary
+    from sightline_training.crossval import cross_validate, pooled, summary
     from sightline_training.presets import load_preset
     from sightline_training.starting import read_start
 
@@ -74,10 +80,14 @@ def crossval(data: Path, out: Path, weights: str | None, preset: str, folds: int
 
         results = cross_validate(out, read_dataset(data), recipe, start, folds=folds, tell=tell)
     for fold in results:
-        click.echo(f"fold {fold.number}, {fold.pictures} pictures, {fold.cpu_seconds:.0f} CPU-seconds:")
+        click.echo(
+            f"fold {fold.number}, {len(fold.held_out.examples)} pictures, {fold.cpu_seconds:.0f} CPU-seconds:"
+        )
         _print_metrics(fold.metrics.flat())
     facts: Any = summary(results)
     click.echo("mean: " + "  ".join(f"{name} {value:.3f}" for name, value in facts["mean"].items()))
+    if report is not None:
+        _report(report, pooled(results))
 
 
 @cli.command()
@@ -141,9 +151,13 @@ def run_evaluate(folder: Path, data: Path, report: Path | None) -> None:
     for class_id, score in found.findings.thresholds().items():
         click.echo(f"  best threshold of {found.findings.labels[class_id]}: {score:.3f}")
     if report is not None:
-        from sightline_training.report import write_report
+        _report(report, found)
 
-        click.echo(f"{write_report(report, found)}: curves, confusion and the worst cases")
+
+def _report(folder: Path, found: Evaluated) -> None:
+    from sightline_training.report import write_report
+
+    click.echo(f"{write_report(folder, found)}: curves, confusion and the worst cases")
 
 
 def run_export(folder: Path, base: Path, data: Path, version: int | None) -> None:

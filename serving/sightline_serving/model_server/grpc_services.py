@@ -30,6 +30,8 @@ PREDICTION_SERVICE: Final = "tensorflow.serving.PredictionService"
 MODEL_SERVICE: Final = "tensorflow.serving.ModelService"
 
 FOREVER_S: Final = 1e9  # thirty years
+MESSAGE_LIMIT: Final = 1024  # bytes of an error's text; the official server cuts it there, and says so
+CUT: Final = "...TRUNCATED"
 
 _GRPC_CODES = {int(code.value[0]): code for code in grpc.StatusCode}
 
@@ -145,6 +147,14 @@ def _time_left(context: grpc.ServicerContext) -> float | None:
     return None if seconds is None or seconds > FOREVER_S else seconds
 
 
+def shortened(message: str) -> str:
+    """An error's text as gRPC may carry it: a signature printed whole is more than headers hold."""
+    raw = message.encode("utf-8", "surrogateescape")
+    if len(raw) <= MESSAGE_LIMIT:
+        return message
+    return raw[:MESSAGE_LIMIT].decode("utf-8", "ignore") + CUT
+
+
 def _guarded(answer: Answer, limit: CallLimit) -> Callable[[Any, grpc.ServicerContext], bytes]:
     """The one place where a status becomes a gRPC status."""
 
@@ -154,11 +164,11 @@ def _guarded(answer: Answer, limit: CallLimit) -> Callable[[Any, grpc.ServicerCo
                 return answer(request, _time_left(context))
         except StatusError as fault:
             context.set_code(_GRPC_CODES[int(fault.code)])
-            context.set_details(fault.message)
+            context.set_details(shortened(fault.message))
         except Exception as fault:  # gRPC would answer UNKNOWN with the text of any Python error
             log.exception("A call failed")
             context.set_code(grpc.StatusCode.INTERNAL)
-            context.set_details(f"{type(fault).__name__}: {fault}")
+            context.set_details(shortened(f"{type(fault).__name__}: {fault}"))
         return b""
 
     return handle

@@ -5,11 +5,17 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
+import re
 from typing import Any, Final
 
 from sightline_serving.model_server.status import StatusError, invalid_argument
 
 B64_KEY: Final = "b64"
+
+# Python reads 1e400 as infinity, and takes integers of any length; rapidjson refuses both. Only a body with
+# something that looks like it is worth a second reading.
+_MAY_BE_TOO_BIG: Final = re.compile(rb"[eE]\+?\d{3}|\d{200}")
 
 # What rapidjson calls the faults that Python's parser finds.
 _PARSE_ERRORS: Final = {
@@ -36,7 +42,10 @@ def parse_object(body: bytes) -> dict[str, Any]:
     if not body:
         raise invalid_argument("JSON Parse error: The document is empty")
     try:
-        document = json.loads(body.decode("utf-8", "surrogateescape"))
+        text = body.decode("utf-8", "surrogateescape")
+        if _MAY_BE_TOO_BIG.search(body):
+            _refuse_too_big(text, body)
+        document = json.loads(text)
     except json.JSONDecodeError as fault:
         message = fault.msg
         if message == "Expecting ',' delimiter" and _in_array(fault.doc[: fault.pos]):
@@ -50,6 +59,17 @@ def parse_object(body: bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise format_error(document, "Is not object")
     return document
+
+
+def _refuse_too_big(text: str, body: bytes) -> None:
+    def check(number: str) -> None:
+        if math.isinf(float(number)):
+            offset = body.find(number.encode())
+            raise invalid_argument(
+                f"JSON Parse error: Number too big to be stored in double. at offset: {offset}"
+            )
+
+    json.loads(text, parse_float=check, parse_int=check)
 
 
 def _in_array(text: str) -> bool:

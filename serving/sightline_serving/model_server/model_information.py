@@ -49,13 +49,13 @@ def get_model_metadata(
     Raises:
         StatusError: in the official words.
     """
+    if not request.HasField("model_spec"):
+        raise invalid_argument("Missing ModelSpec")
     if not request.metadata_field:
         raise invalid_argument("GetModelMetadataRequest must specify at least one metadata_field")
     for field in request.metadata_field:
         if field != SIGNATURE_DEF:
             raise invalid_argument(f"Metadata field {field} is not supported")
-    if not request.HasField("model_spec"):
-        raise invalid_argument("Missing ModelSpec")
     with core.lease(request.model_spec) as servable:
         signatures = get_model_metadata_pb2.SignatureDefMap()
         for key, signature in servable.signatures.items():

@@ -33,22 +33,6 @@ def test_status_ignores_a_label(caller: Caller) -> None:
     assert len(caller.model.GetModelStatus(request, timeout=TIMEOUT_S).model_version_status) == 1
 
 
-def test_status_of_what_is_not_there(caller: Caller) -> None:
-    request = get_model_status_pb2.GetModelStatusRequest()
-    assert failure(caller.model.GetModelStatus, request) == ("INVALID_ARGUMENT", "Missing ModelSpec")
-    request.model_spec.name = "nomodel"
-    assert failure(caller.model.GetModelStatus, request) == (
-        "NOT_FOUND",
-        "Could not find any versions of model nomodel",
-    )
-    request.model_spec.name = "module"
-    request.model_spec.version.value = 999
-    assert failure(caller.model.GetModelStatus, request) == (
-        "NOT_FOUND",
-        "Could not find version 999 of model module",
-    )
-
-
 def test_metadata(caller: Caller) -> None:
     response = caller.metadata("module")
     assert (response.model_spec.name, response.model_spec.version.value) == ("module", 1)
@@ -56,21 +40,6 @@ def test_metadata(caller: Caller) -> None:
     assert response.metadata["signature_def"].Unpack(signatures)
     assert signatures.signature_def["serving_default"].inputs["x"].name == "serving_default_x:0"
     assert "__saved_model_init_op" in signatures.signature_def
-
-
-def test_metadata_errors(caller: Caller) -> None:
-    request = get_model_metadata_pb2.GetModelMetadataRequest()
-    request.model_spec.name = "module"
-    call = caller.prediction.GetModelMetadata
-    assert failure(call, request) == (
-        "INVALID_ARGUMENT",
-        "GetModelMetadataRequest must specify at least one metadata_field",
-    )
-    request.metadata_field.append("foo")
-    assert failure(call, request) == ("INVALID_ARGUMENT", "Metadata field foo is not supported")
-    request.metadata_field[:] = ["signature_def"]
-    request.ClearField("model_spec")
-    assert failure(call, request) == ("INVALID_ARGUMENT", "Missing ModelSpec")
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,46 @@ def test_numbers_that_json_has_not_and_numbers_as_short_as_they_can_be(server: S
             'JSON Value: {\n    "signature_name": "classify_x_to_y"\n} '
             "When method is classify, key 'examples' is expected and was not found",
         ),
+        (
+            "module:predict",
+            '{"instances": [1.0, -1e400]}',
+            400,
+            "JSON Parse error: Number too big to be stored in double. at offset: 20",
+        ),
+        (
+            "module:predict",
+            f'{{"instances": [1{"0" * 5000}]}}',
+            400,
+            "JSON Parse error: Number too big to be stored in double. at offset: 15",
+        ),
+        (
+            "module:predict",
+            {"signature_name": "add", "instances": [1.0]},
+            400,
+            "instances is a plain list, but expecting list of objects as multiple input tensors "
+            "required as per tensorinfo_map",
+        ),
+        (
+            "module:predict",
+            {"signature_name": "add", "inputs": {"a": [1.0]}},
+            400,
+            "Missing named input: b in 'inputs' object.",
+        ),
+        (
+            "module:predict",
+            {"signature_name": "fixed", "instances": [1.0]},
+            400,
+            "Tensor name: answer has no shape information ",
+        ),
+        (
+            "half_plus_two:regress",
+            {"signature_name": "regress_x_to_y", "examples": [1]},
+            400,
+            "Example must be JSON object but got JSON Number",
+        ),
+        ("nomodel/metadata", None, 404, "Servable not found for request: Latest(nomodel)"),
+        ("module/labels/l/metadata", None, 400, "Unrecognized servable version label: l"),
+        ("module", {}, 400, "Malformed request: POST /v1/models/module"),
         ("module:explain", {}, 400, "Malformed request: POST /v1/models/module:explain"),
         ("module/nonsense", None, 400, "Malformed request: GET /v1/models/module/nonsense"),
         (

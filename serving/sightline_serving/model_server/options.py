@@ -144,7 +144,7 @@ class Options:
         no_effect="there are no thread pool plug-ins",
     )
     mixed_precision: str = _flag(
-        "", "Run models in `bfloat16`.", no_effect="models run in the precision that they were saved in"
+        "", "If `bfloat16`, run what oneDNN may run in bfloat16, on CPUs that have it."
     )
     skip_initialize_tpu: bool = _flag(False, "Do not initialise a TPU.", no_effect="there is no TPU")
     enable_grpc_healthcheck_service: bool = _flag(False, "Offer the gRPC health service.")

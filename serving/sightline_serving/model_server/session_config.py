@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from tensorflow.core.protobuf import config_pb2
+from tensorflow.core.protobuf import config_pb2, rewriter_config_pb2
 
 from sightline_serving.model_server.config_files import read_text_proto
 from sightline_serving.model_server.options import Options
 from sightline_serving.model_server.status import invalid_argument
+
+BFLOAT16 = "bfloat16"
 
 
 def session_config(options: Options) -> config_pb2.ConfigProto:
@@ -35,4 +37,11 @@ def session_config(options: Options) -> config_pb2.ConfigProto:
         config.inter_op_parallelism_threads = both
     if options.per_process_gpu_memory_fraction:
         config.gpu_options.per_process_gpu_memory_fraction = options.per_process_gpu_memory_fraction
+    if options.mixed_precision:
+        if options.mixed_precision != BFLOAT16:
+            raise invalid_argument(
+                f"--mixed_precision={options.mixed_precision}: only {BFLOAT16} is supported"
+            )
+        rewrites = config.graph_options.rewrite_options
+        rewrites.auto_mixed_precision_onednn_bfloat16 = rewriter_config_pb2.RewriterConfig.ON
     return config

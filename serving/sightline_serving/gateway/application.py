@@ -11,12 +11,16 @@ import flask
 from werkzeug.http import parse_options_header
 from werkzeug.routing import MapAdapter
 
+from sightline_serving.gateway.forms import FormReader
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 
 class Request(flask.Request):
     """A request."""
+
+    form_data_parser_class = FormReader
 
     @property
     def mimetype(self) -> str:

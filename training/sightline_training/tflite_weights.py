@@ -61,8 +61,15 @@ def open_tflite(path: Path, *, keep_all: bool = False) -> Any:
     with warnings.catch_warnings():
         # TensorFlow announces the interpreter's move to a package of its own, which has no wheel everywhere.
         warnings.simplefilter("ignore", UserWarning)
+        # To be read only, it does without the default delegate, which greets on standard error.
+        kinds = tf.lite.experimental.OpResolverType
+        resolver = kinds.AUTO if keep_all else kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         try:
-            interpreter = tf.lite.Interpreter(str(path), experimental_preserve_all_tensors=keep_all)
+            interpreter = tf.lite.Interpreter(
+                str(path),
+                experimental_op_resolver_type=resolver,
+                experimental_preserve_all_tensors=keep_all,
+            )
             interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as fault:
             raise InputError(f"{path} is no TFLite model that can be run: {fault}") from None

@@ -176,8 +176,10 @@ def _training(run: Run) -> AbstractContextManager[Counter]:
 
 def _teller(counter: Counter) -> Any:
     def tell(progress: Progress) -> None:
-        found = f" AP {progress.metrics.AP:.3f}" if progress.metrics else ""
-        counter.reach(progress.step, f"loss {progress.loss:.2f}{found}")
+        counter.reach(progress.step, f"loss {progress.loss:.2f}")
+        if progress.metrics is not None:
+            found = f"AP {progress.metrics.AP:.3f}, AP50 {progress.metrics.AP50:.3f}"
+            counter.say(f"step {progress.step}: {found} on the held-out pictures")
 
     return tell
 

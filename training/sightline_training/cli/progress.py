@@ -32,6 +32,10 @@ class Counter:
         self.done, self.note = done, note or self.note
         self._show()
 
+    def say(self, line: str) -> None:
+        """Write a line that stays, above the bar where there is one."""
+        click.echo(line, err=True)
+
     def _show(self) -> None:
         raise NotImplementedError
 
@@ -54,6 +58,10 @@ class _Drawn(Counter):
     """A bar."""
 
     bar: Progress | None = None
+
+    def say(self, line: str) -> None:
+        if self.bar is not None:
+            self.bar.console.print(line, highlight=False)
 
     def _show(self) -> None:
         if self.bar is not None:

@@ -165,6 +165,17 @@ def test_a_job_is_not_mixed_with_another(inputs: Path, tmp_path: Path) -> None:
         Job(tmp_path, work(NumberReader), JobOptions(segment=1, resume=True))
 
 
+def test_a_job_that_got_nothing_done_is_no_obstacle(inputs: Path, tmp_path: Path) -> None:
+    away = NumberReader(fail_at=0, error=errors.UnavailableError("away"))
+    first = [str(inputs / "photo0.jpg")]
+    with Job(tmp_path, work(lambda: away, patience=0)) as job, pytest.raises(errors.UnavailableError):
+        list(job.run(find_sources(first), ThreadEngine(1)))
+    with Job(tmp_path, work(NumberReader, fps=2)) as job:  # another job, not continued
+        list(job.run(find_sources(first), ThreadEngine(1)))
+        assert job.summary().done == 1
+    assert lines((tmp_path / MANIFEST).read_bytes())[0]["job"]["fps"] == 2  # type: ignore[index]
+
+
 def test_a_service_that_is_away_is_waited_for(inputs: Path, tmp_path: Path) -> None:
     class Restarting(NumberReader):
         failures = 3

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +106,15 @@ def test_what_cannot_be_done_is_said_before_anything_is_written(
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(main, arguments(server, tmp_path / "out", *more))
     assert (result.exit_code, says in result.stderr) == (Exit.USAGE, True), result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(find_spec("ray") is not None, reason="Ray is installed here")
+def test_a_missing_library_is_said_before_anything_is_written(
+    server: FakeServing, inputs: Path, tmp_path: Path
+) -> None:
+    result = CliRunner().invoke(main, arguments(server, tmp_path / "out", inputs, "--engine", "ray"))
+    assert (result.exit_code, "pip install 'sightline[ray]'" in result.stderr) == (Exit.USAGE, True)
     assert not (tmp_path / "out").exists()
 
 

@@ -91,7 +91,7 @@ def test_two_nodes_one_killed_midway_give_what_one_machine_gives(inputs: Path, t
     assert records(tmp_path / "ray") == records(tmp_path / "one")
 
 
-def test_the_command_starts_a_cluster_and_refuses_as_without_one(inputs: Path, tmp_path: Path) -> None:
+def test_the_command_starts_a_cluster_or_says_why_not(inputs: Path, tmp_path: Path) -> None:
     python = environment("ray")
     script = "import sys; from sightline.cli import main; main(sys.argv[1:], prog_name='sightline')"
     wrapped = (
@@ -102,5 +102,8 @@ def test_the_command_starts_a_cluster_and_refuses_as_without_one(inputs: Path, t
         way = ["batch", "--serving", server.target, "--engine", "ray", "--out"]
         good = run_in(python, wrapped, script, *way, tmp_path / "a", "--model", "droids", inputs, limit=600)
         bad = run_in(python, wrapped, script, *way, tmp_path / "b", "--model", "nomodel", inputs, limit=600)
+        gone = ["--model", "droids", "--address", "ray://127.0.0.1:9"]
+        away = run_in(python, wrapped, script, *way, tmp_path / "c", *gone, inputs, limit=600)
+    assert away.splitlines()[0] == str(Exit.TRY_AGAIN.value) and "cannot be reached" in away
     assert good.splitlines()[0] == str(Exit.SOME_FAILED.value) and "9 inputs done, 1 failed" in good
     assert bad.splitlines()[0] == str(Exit.REFUSED.value) and "nomodel" in bad

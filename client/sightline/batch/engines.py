@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 from sightline.batch.tasks import Outcome, Task
 from sightline.batch.work import Work
-from sightline.errors import InvalidOptionError
+from sightline.errors import InvalidOptionError, UnavailableError
 
 LOST_NODE_RETRIES: Final = 5  # of a task whose machine went away under it
 
@@ -58,17 +58,21 @@ class RayEngine:
     Args:
         workers: tasks at once over the whole cluster, so that the frames in flight are bounded there, too.
         address: of a cluster to join, such as `auto` or `ray://head:10001`; None starts one here.
+
+    Raises:
+        InvalidOptionError: Ray is not installed.
     """
 
     def __init__(self, workers: int, address: str | None = None) -> None:
         self._workers, self._address = workers, address
+        self._ray = _ray()
 
     def run(self, work: Work, tasks: Iterable[Task]) -> Iterator[list[Outcome]]:
         """As `Engine.run`."""
-        ray = _ray()
+        ray = self._ray
         begun = not ray.is_initialized()
         if begun:
-            ray.init(address=self._address, log_to_driver=False, include_dashboard=False)
+            self._join()
         try:
             do = ray.remote(max_retries=LOST_NODE_RETRIES)(_do)
             shared = ray.put(work)  # sent to each machine once
@@ -85,6 +89,14 @@ class RayEngine:
             if begun:
                 ray.shutdown()
 
+    def _join(self) -> None:
+        try:
+            self._ray.init(address=self._address, log_to_driver=False, include_dashboard=False)
+        except ValueError as fault:
+            raise InvalidOptionError(f"{self._address} is no address of a Ray cluster: {fault}") from None
+        except (ConnectionError, RuntimeError) as fault:
+            raise UnavailableError(f"the Ray cluster at {self._address} cannot be reached: {fault}") from None
+
 
 def _do(work: Work, task: Task) -> list[Outcome]:
     return work(task)
@@ -95,6 +107,8 @@ def _result(ray: Any, item: Any) -> list[Outcome]:
         outcomes: list[Outcome] = ray.get(item)
     except ray.exceptions.RayTaskError as fault:
         raise fault.cause from None
+    except ray.exceptions.RayError as fault:  # after all retries
+        raise UnavailableError(f"the Ray cluster lost a task: {str(fault).splitlines()[0]}") from fault
     return outcomes
 
 

@@ -32,7 +32,7 @@ class Manifest:
 
     Raises:
         InvalidOptionError: there is a job already and it is not to be continued, or it was another one,
-            or it is running now.
+            or it is running now. One that got nothing done is none.
         OSError: it cannot be written.
     """
 
@@ -43,6 +43,9 @@ class Manifest:
         try:
             self._lock(folder)
             lines = self._whole_lines()
+            if len(lines) == 1 and not self._anything_beside():
+                lines = []  # a job that could not even begin, such as with a service that was away
+                self._file.truncate(0)
             if lines and not resume:
                 raise InvalidOptionError(
                     f"{folder} holds a job already; continue it with --resume, or name another"
@@ -89,6 +92,9 @@ class Manifest:
         if len(whole) < len(content):
             self._file.truncate(len(whole))
         return [orjson.loads(line) for line in whole.splitlines()]
+
+    def _anything_beside(self) -> bool:
+        return any(path.is_file() and path != self.path for path in self.path.parent.rglob("*"))
 
     def _append(self, lines: Iterable[dict[str, Any]]) -> None:
         with naming(self.path):

@@ -23,6 +23,16 @@ _TURNS: Final = 12  # images a round
 _BATCHES: Final = (4, 8)
 
 SUPPRESSION: Final = "suppression alone"
+# ConfigProtos, as text.
+_REWRITES: Final = "graph_options { rewrite_options { %s } }"
+_SESSIONS: Final = {
+    "as the model server runs it": "",
+    "graph optimizer off": _REWRITES % "disable_meta_optimizer: true",
+    "fusing off": _REWRITES % "remapping: OFF",
+    "one thread of each kind": "intra_op_parallelism_threads: 1 inter_op_parallelism_threads: 1",
+    "bfloat16 (--mixed_precision=bfloat16)": _REWRITES % "auto_mixed_precision_onednn_bfloat16: ON",
+}
+_CALIBRATION: Final = 8  # pictures for the ranges of 8-bit numbers
 
 Work = Callable[[], Any]
 
@@ -68,7 +78,7 @@ def _variants(version: Path, file: Path) -> dict[str, tuple[int, Work]]:
     for size in _BATCHES:
         batch = np.repeat(pixels, size, axis=0)
         variants[f"two threads, batch of {size}"] = (size, lambda batch=batch: two(batch))  # type: ignore[misc]
-    return variants | _graph_variants(version, pixels)
+    return variants | _session_variants(version, pixels) | _graph_variants(version, pixels)
 
 
 def _graph_variants(version: Path, pixels: Any) -> dict[str, tuple[int, Work]]:
@@ -93,17 +103,78 @@ def _graph_variants(version: Path, pixels: Any) -> dict[str, tuple[int, Work]]:
         "frozen, without suppression": (1, lambda: network(held)),
         SUPPRESSION: (1, lambda: suppression(*found)),
     }
-
-    # A graph is rewritten at its first run, under the options of that moment.
-    tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": True})
-    short = convert_variables_to_constants_v2(loaded.signatures["serving_default"])
-    short(held)
-    tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": False})
-    variants["frozen, bfloat16 by oneDNN"] = (1, lambda: short(held))
     compiled = tf.function(network, jit_compile=True)
     compiled(held)
     variants["frozen, without suppression, XLA"] = (1, lambda: compiled(held))
+    return variants | _lite_variants(network, pixels)
+
+
+def _session_variants(version: Path, pixels: Any) -> dict[str, tuple[int, Work]]:
+    """As the model server runs it, in sessions that are told how to rewrite the graph.
+
+    Not by `tf.config.optimizer`: a signature that was loaded is run without its options.
+    """
+    from google.protobuf import text_format
+    from tensorflow.core.protobuf import config_pb2
+
+    from sightline_serving.model_server.saved_model import load_saved_model
+
+    variants: dict[str, tuple[int, Work]] = {}
+    for name, options in _SESSIONS.items():
+        servable = load_saved_model(
+            "model", 1, version, config=text_format.Parse(options, config_pb2.ConfigProto())
+        )
+        signature = servable.signatures["serving_default"]
+        (fed,) = (info.name for info in signature.inputs.values())
+        fetched = [info.name for info in signature.outputs.values()]
+        variants[f"session, {name}"] = (
+            1,
+            lambda servable=servable, fed=fed, fetched=fetched: servable.session.run(
+                {fed: pixels}, fetched, None
+            ),  # type: ignore[misc]
+        )
     return variants
+
+
+def _lite_variants(network: Any, pixels: Any) -> dict[str, tuple[int, Work]]:
+    """The network without suppression by TFLite's kernels (XNNPACK), in float32 and in 8 bits."""
+    import tensorflow as tf
+
+    def convert(*, whole_numbers: bool) -> bytes:
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([network])
+        if whole_numbers:
+            noise = np.random.default_rng(0)
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.representative_dataset = lambda: (
+                [np.clip(pixels + noise.normal(0, 8, pixels.shape), 0, 255).astype(np.uint8)]
+                for _ in range(_CALIBRATION)
+            )
+        return bytes(converter.convert())
+
+    variants: dict[str, tuple[int, Work]] = {}
+    for name, whole_numbers in (("float32", False), ("int8", True)):
+        content = convert(whole_numbers=whole_numbers)
+        for threads in (1, 2):
+            run = _lite(content, pixels, threads)
+            variants[f"TFLite, {name}, without suppression, {threads} thread{'s' * (threads > 1)}"] = (1, run)
+    return variants
+
+
+def _lite(content: bytes, pixels: Any, threads: int) -> Work:
+    import tensorflow as tf
+
+    interpreter = tf.lite.Interpreter(model_content=content, num_threads=threads)
+    place = interpreter.get_input_details()[0]["index"]
+    interpreter.resize_tensor_input(place, pixels.shape)
+    interpreter.allocate_tensors()
+    outputs = [detail["index"] for detail in interpreter.get_output_details()]
+
+    def run() -> list[Any]:
+        interpreter.set_tensor(place, pixels)
+        interpreter.invoke()
+        return [interpreter.get_tensor(index) for index in outputs]
+
+    return run
 
 
 if __name__ == "__main__":

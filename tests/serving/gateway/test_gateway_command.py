@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
+import psutil
 import pytest
 from support.fake_serving import FakeServing
 from support.gateways import COMMAND, clean_environment, running
@@ -36,12 +37,11 @@ def test_it_serves_counts_over_all_workers_and_stops_with_0(
         with ThreadPoolExecutor(8) as pool:
             assert set(pool.map(ask, range(24))) == {200}
         assert httpx.get(f"{gateway.url}/readyz").status_code == 200
+        asked = 'sightline_requests_total{model="droids",route="detect.detect",status="200"'
+        _until(lambda: value(httpx.get(f"{gateway.url}/metrics").text, asked) == 24)  # a moment later
         for _ in range(4):  # whichever worker answers
             text = httpx.get(f"{gateway.url}/metrics").text
-            assert (
-                value(text, 'sightline_requests_total{model="droids",route="detect.detect",status="200"')
-                == 24
-            )
+            assert value(text, asked) == 24
             assert value(text, 'sightline_detections_total{label="BB-8"') == 24
             assert value(text, "sightline_requests_in_flight") == 0
         assert gateway.stop(how) == 0
@@ -75,6 +75,7 @@ def test_a_lost_worker_is_replaced_and_no_counter_falls(serving: FakeServing) ->
             ("pgrep", "-P", str(gateway.process.pid)), capture_output=True, text=True, check=True
         )
         subprocess.run(("kill", "-KILL", *children.stdout.split()), check=True)
+        _until(lambda: not any(_runs(int(child)) for child in children.stdout.split()))  # nor takes callers
         transport = httpx.HTTPTransport(retries=8)  # waits between its tries, for up to a minute
         with httpx.Client(transport=transport, timeout=20) as client:
             assert client.post(f"{url}/v1/detect", content=jpeg()).status_code == 200
@@ -134,3 +135,10 @@ def _until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def _runs(process: int) -> bool:
+    try:
+        return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -19,6 +19,7 @@ from sightline_serving.model_server.status import Code, StatusError, invalid_arg
 Array = npt.NDArray[Any]
 
 QUICK_S: Final = 0.001  # seconds; a run that takes less is not worth the hop to TensorFlow's threads
+FORGETTING: Final = 1.2  # by which the usual time grows at each run that takes longer
 PATIENCE: Final = 10  # times the longest run so far that a caller must be ready to wait for one without it
 
 
@@ -45,12 +46,12 @@ class Session(Protocol):
 class _Times:
     """How long the runs of one combination of outputs took, in seconds."""
 
-    last: float = math.inf
+    usual: float = math.inf  # the shortest of late; on a busy machine any run may be held up now and then
     longest: float = 0.0
 
     def add(self, seconds: float) -> None:
         """One more run. Two at once may both write; either answer will do."""
-        self.last = seconds
+        self.usual = min(seconds, self.usual * FORGETTING)
         self.longest = max(self.longest, seconds)
 
     def are_short_beside(self, timeout: float | None) -> bool:
@@ -59,7 +60,7 @@ class _Times:
         Large models gain by the hop: so many callers' threads at work at once, each with activations of its
         own, wash one another's out of the caches, which cost the detector 12 % at sixteen callers.
         """
-        return self.last < QUICK_S and (timeout is None or self.longest * PATIENCE < timeout)
+        return self.usual < QUICK_S and (timeout is None or self.longest * PATIENCE < timeout)
 
 
 class GraphSession:

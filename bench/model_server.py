@@ -258,13 +258,13 @@ def _row(name: str, clients: int, found: dict[tuple[str, int], list[float]]) -> 
     return Row(name, clients, median, 1e3 / median, (max(values) - min(values)) / median, overhead)
 
 
-def report(rows: list[Row]) -> str:
+def report(rows: list[Row], rounds: int) -> str:
     """The table and the verdicts, in Markdown."""
     by_key = {(row.contender, row.clients): row for row in rows}
     lines = [
         "# What the local model server costs",
         "",
-        f"CPU of the server's process per request, median of {ROUNDS} rounds in turns. A request is one",
+        f"CPU of the server's process per request, median of {rounds} rounds in turns. A request is one",
         "picture of 300 x 300 x 3 bytes; the null model answers with the same picture in `int_val`. Made by",
         f"`python -m bench.model_server` on {os.cpu_count()} CPUs.",
         "",
@@ -311,7 +311,7 @@ def main() -> None:
         call_in_process(arguments.in_process)
     else:
         rows = run(arguments.rounds)
-        text = report(rows)
+        text = report(rows, arguments.rounds)
         (HERE / "model_server.json").write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
         (HERE / "model_server.md").write_text(text)
         print(text)

@@ -42,8 +42,10 @@ def read_text_proto(file: str, message: _Message) -> _Message:
         return text_format.Parse(text, message)
     except text_format.ParseError as fault:
         line, column = fault.GetLine() or 0, fault.GetColumn() or 0
+        complaint = str(fault).removeprefix(f"{line}:{column} : ").rstrip(".")
+        complaint = complaint.replace(message.DESCRIPTOR.full_name, kind)
         raise invalid_argument(
-            f"Error parsing text-format {kind}: {line}:{column}: {fault}. Invalid protobuf file: '{file}'"
+            f"Error parsing text-format {kind}: {line}:{column}: {complaint}. Invalid protobuf file: '{file}'"
         ) from None
 
 

@@ -63,7 +63,8 @@ def test_the_defaults() -> None:
         ("batch_timeout_micros { value: -1 }", "batch_timeout_micros must be non-negative; was negative"),
         (
             "max_batch_sizes { value: 8 }",
-            "Error parsing text-format tensorflow.serving.BatchingParameters",
+            "Error parsing text-format tensorflow.serving.BatchingParameters: 1:1: Message type "
+            '"tensorflow.serving.BatchingParameters" has no field named "max_batch_sizes". Invalid',
         ),
     ],
 )

@@ -300,9 +300,9 @@ def test_a_long_text_is_cut(caller: Caller, length: int) -> None:
 
 
 def test_bytes_that_are_no_message(caller: Caller) -> None:
-    call = caller.channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
+    call: Any = caller.channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
     assert refused(call, b"\xff\xff\xff")[0] == "INTERNAL"
-    unknown = caller.channel.unary_unary("/tensorflow.serving.PredictionService/Nope")
+    unknown: Any = caller.channel.unary_unary("/tensorflow.serving.PredictionService/Nope")
     assert refused(unknown, b"")[0] == "UNIMPLEMENTED"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,9 @@ from sightline_training.run import FitOptions, Run
 from sightline_training.splits import fold_of
 from sightline_training.starting import SsdStart, read_start
 from sightline_training.workflow import begin_run, train_run
+
+# Keras reads its own variables in a way that numpy 2 deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 SIZE = 128  # pixels of the input
 SAVERS = {"retinanet": save_retinanet, "d_fine": save_d_fine}
@@ -164,8 +168,9 @@ def test_boxes_are_read_as_keras_hub_reads_them(tmp_path: Path, family: str) -> 
     expected = np.asarray(read["boxes"]) / SIZE
     if theirs.prediction_decoder.bounding_box_format == "xyxy":
         expected = expected[..., [1, 0, 3, 2]]
-    # KerasHub's RetinaNet clips to the picture here, ours when the boxes leave the graph
-    np.testing.assert_allclose(np.clip(boxes, 0, 1), np.clip(expected, 0, 1), atol=1e-4)
+    # KerasHub's RetinaNet clips to the picture here, ours when the boxes leave the graph. Random codes
+    # are large, and sizes grow with their exponentials.
+    np.testing.assert_allclose(np.clip(boxes, 0, 1), np.clip(expected, 0, 1), atol=5e-3)
     np.testing.assert_allclose(scores, tf.sigmoid(read["logits"]), atol=1e-4)
 
 
@@ -238,7 +243,7 @@ def test_from_a_folder_of_keras_hubs_to_answers_of_a_server(tmp_path: Path, fami
 
     detector = Detector(run.trained(), run.settings.architecture)
     served = ServedModel(base / "1")
-    with pytest.raises(tf.errors.InvalidArgumentError):  # H and W are fixed
+    with pytest.raises(ValueError, match="Cannot feed value"):  # H and W are fixed
         served.predict(SIGNATURE_PIXELS, INPUT_IMAGES, np.zeros((1, SIZE, SIZE - 32, 3), np.uint8))
     served.close()
     with (
@@ -289,3 +294,15 @@ def _same_boxes(client: Serving, detector: Detector, picture: bytes) -> None:
     np.testing.assert_allclose(
         [found.score for found in result.detections], expected["detection_scores"][0, :count], atol=1e-3
     )
+
+
+@pytest.mark.parametrize("page", ["training/README.md", "preset_files"])
+def test_names_of_published_weights_are_keras_hubs(repository: Path, page: str) -> None:
+    hub = pytest.importorskip("keras_hub")
+    known = {*hub.models.RetinaNetObjectDetector.presets, *hub.models.DFineObjectDetector.presets}
+    folder = repository / "training/sightline_training/preset_files"
+    pages = folder.glob("*.toml") if page == "preset_files" else [repository / page]
+    text = "\n".join(path.read_text() for path in pages)
+    named = set(re.findall(r"\b(?:retinanet|dfine)_\w+", text))
+    assert named
+    assert named <= known

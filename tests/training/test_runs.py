@@ -178,3 +178,23 @@ def test_thresholds_and_confusion_of_known_findings(tmp_path: Path) -> None:
     assert strict[1:, 0].sum() == wanted
     assert len(findings.false_alarms(10)) == 6
     assert findings.misses(10, thresholds) == []
+
+
+def test_a_checkpoint_is_read_whatever_else_the_process_has_made(tmp_path: Path) -> None:
+    """Keras numbers optimizers and random generators by how many there were before."""
+    import keras
+
+    def made() -> tuple[keras.Model, keras.Optimizer]:
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="only")], name="net")
+        layer = keras.layers.Dropout(0.5)
+        model.add(layer)
+        optimizer = keras.optimizers.Adam()
+        optimizer.build(model.trainable_variables)
+        return model, optimizer
+
+    first, later = made(), made()
+    assert [v.path for v in first[1].variables] != [v.path for v in later[1].variables]
+    first[0].get_layer("only").set_weights([np.full((3, 2), 5.0), np.ones(2)])
+    checkpoint.save(tmp_path / "last.npz", *first, step=7)
+    assert checkpoint.restore(tmp_path / "last.npz", *later) == {"step": 7}
+    np.testing.assert_array_equal(later[0].get_layer("only").get_weights()[0], 5.0)

@@ -32,7 +32,7 @@ from sightline_training.run import Run
 from sightline_training.versions import versions_of
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Asked:
     """What can be asked, whichever way the detector is kept."""
 
@@ -49,6 +49,14 @@ class Asked:
         return Findings.of(dataset, self.outputs(dataset))
 
 
+@dataclass(frozen=True)
+class AskedVersion(Asked):
+    """An exported version, with what only such a one has."""
+
+    served: ServedModel  # all its signatures
+    card: ModelCard
+
+
 def asked_run(run: Run) -> Asked:
     """A run's best weights."""
     architecture = run.settings.architecture
@@ -56,7 +64,7 @@ def asked_run(run: Run) -> Asked:
     return Asked(run.settings.labels, size, Detector(run.trained(), architecture))
 
 
-def asked_version(folder: Path) -> Asked:
+def asked_version(folder: Path) -> AskedVersion:
     """An exported version, or of a model's folder the highest.
 
     Raises:
@@ -74,8 +82,10 @@ def asked_version(folder: Path) -> Asked:
     except (tf.errors.OpError, OSError, KeyError, ValueError, SightlineError) as fault:
         raise InputError(f"{folder} is no version that sightline-train export has written: {fault}") from None
     size = Stretch(card.input_height, card.input_width)
-    return Asked(
+    return AskedVersion(
         LabelMap.from_ids(card.labels),
         size,
         lambda pixels: served.predict(SIGNATURE_PIXELS, INPUT_IMAGES, pixels),
+        served,
+        card,
     )

@@ -18,7 +18,7 @@ from sightline_training.replacing import new_file
 _WEIGHTS: Final = "weights:"
 _OPTIMIZER: Final = "optimizer:"
 _NOTES: Final = "notes"  # JSON
-_GENERATOR: Final = re.compile(r"seed_generator(_\d+)?/")  # numbered by how many the process has made before
+_NUMBERED: Final = re.compile(r"\b(adam|seed_generator)_\d+/")  # by how many the process has made before
 
 
 def save(path: Path, model: keras.Model, optimizer: keras.Optimizer | None = None, **notes: object) -> None:
@@ -73,7 +73,7 @@ def weights(path: Path) -> dict[str, Any]:
 
 def _name(variable: Any) -> str:
     """A variable's path, the same in every process."""
-    return _GENERATOR.sub("seed_generator/", str(variable.path))
+    return _NUMBERED.sub(r"\1/", str(variable.path))
 
 
 def _assign(path: Path, kind: str, variables: Any, arrays: Mapping[str, Any]) -> None:

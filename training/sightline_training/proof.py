@@ -105,7 +105,8 @@ def _compare(
             f"the export, asked {way}, gives scores that differ by {away.max():.2g} from the model's own"
         )
     for number, kept in enumerate(sure):
-        lost = _lost(*({name: part[name][number] for name in _COMPARED} for part in (answer, expected)), kept)
+        one, other = ({name: part[name][number] for name in _COMPARED} for part in (answer, expected))
+        lost = _lost(one, other, kept)
         if lost:
             raise SignatureError(
                 f"the export, asked {way}, lacks {lost} of {kept.sum()} boxes that the model gives "

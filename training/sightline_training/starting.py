@@ -115,7 +115,7 @@ def _from_run(run: Run) -> Start:
     architecture = run.settings.architecture
     if not isinstance(architecture, HubArchitecture):
         return _from_checkpoint(run.best)
-    values = tuple(np.asarray(variable) for variable in run.trained().variables)
+    values = tuple(variable.numpy() for variable in run.trained().variables)
     return HubStart(architecture, values, str(run.folder))
 
 

@@ -140,7 +140,7 @@ def _start_of(task: keras.Model, source: str) -> HubStart:
     family = _TASKS[type(task).__name__]
     height, width, _ = task.backbone.image_shape
     known = HubArchitecture(family, task.num_classes, height or 0, width or 0, plain, scale, offset)
-    return HubStart(known, tuple(np.asarray(variable) for variable in task.variables), source)
+    return HubStart(known, tuple(variable.numpy() for variable in task.variables), source)
 
 
 def _channels(converter: Any, name: str, default: float) -> tuple[float, ...]:

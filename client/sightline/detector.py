@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ from sightline.shown import Shown
 from sightline.tf_serving import DEFAULT_TIMEOUT, Prediction, ServingStub
 
 DEFAULT_BATCH: Final = 8  # pictures in one request, until the server names a smaller limit
+_Loaded: TypeAlias = bytes | NDArray[np.uint8] | Picture
 _BATCH_LIMIT: Final = re.compile(r"larger than maximum input batch size (\d+)")  # Serving's words
 
 
@@ -80,14 +81,17 @@ class Serving:
 
     def detect(
         self,
-        image: ImageInput,
+        image: ImageInput | Picture,
         options: DetectOptions | None = None,
         *,
         model: str | ModelRef | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
     ) -> Result:
-        """Find the objects in one picture; see `sightline.interface.Detector.detect`."""
+        """Find the objects in one picture; see `sightline.interface.Detector.detect`.
+
+        A `Picture` may be resized already, as `resize` says.
+        """
         (outcome,) = self.detect_many([image], options, model=model, timeout=timeout, request_id=request_id)
         if isinstance(outcome, SightlineError):
             raise outcome
@@ -95,7 +99,7 @@ class Serving:
 
     def detect_many(
         self,
-        images: Sequence[ImageInput],
+        images: Sequence[ImageInput | Picture],
         options: DetectOptions | None = None,
         *,
         model: str | ModelRef | None = None,
@@ -127,7 +131,8 @@ class Serving:
                 "postprocess": _ms_since(at),
                 "total": _ms_since(begun),
             }
-            outcomes.append(Result(name, version, ready.size, kept, timing, Shown(image)))
+            shown = None if isinstance(image, Picture) else Shown(image)
+            outcomes.append(Result(name, version, ready.size, kept, timing, shown))
         return outcomes
 
     def models(self) -> list[ServedModel]:
@@ -137,6 +142,14 @@ class Serving:
     def card(self, model: str | ModelRef | None = None) -> ModelCard | None:
         """What the model says of itself now; None where it carries no card."""
         return self.catalog.refresh(ModelRef.of(model or self.model)).card
+
+    def resize(self, model: str | ModelRef | None = None) -> Stretch | Fit:
+        """How pictures are resized for the model as it is now.
+
+        Who decodes elsewhere may apply it there, and ask about a `Picture`; if another version comes
+        meanwhile that wants another size, it is resized once more.
+        """
+        return self.catalog.current(ModelRef.of(model or self.model), timeout=self.timeout).family.resize
 
     def close(self) -> None:
         """Close the connection."""
@@ -150,9 +163,7 @@ class Serving:
     ) -> None:
         self.close()
 
-    def _answer(
-        self, ref: ModelRef, loaded: Sequence[bytes | NDArray[np.uint8] | InputError], deadline: float
-    ) -> _Answer:
+    def _answer(self, ref: ModelRef, loaded: Sequence[_Loaded | InputError], deadline: float) -> _Answer:
         """Make the pictures ready, ask the model, and say which version answered.
 
         Versions may change between learning how to ask one and asking it, and between its answer and
@@ -182,9 +193,7 @@ class Serving:
             known = newer
         raise UnavailableError(f"the versions of {ref} change faster than they can be asked")
 
-    def _ready(
-        self, loaded: bytes | NDArray[np.uint8] | InputError, resize: Stretch | Fit
-    ) -> _Ready | InputError:
+    def _ready(self, loaded: _Loaded | InputError, resize: Stretch | Fit) -> _Ready | InputError:
         """Decode and resize; of several pictures only the small ones are kept."""
         if isinstance(loaded, InputError):
             return loaded
@@ -199,10 +208,12 @@ class Serving:
             pixels = to_rgb(pixels)
         return _Ready(pixels, ImageSize(picture.width, picture.height), decode_ms, _ms_since(at))
 
-    def _picture(self, loaded: bytes | NDArray[np.uint8], at_least: tuple[int, int]) -> Picture:
-        """An array as it is; or decoded, its colours in the decoder's order until there are fewer pixels."""
+    def _picture(self, loaded: _Loaded, at_least: tuple[int, int]) -> Picture:
+        """Pixels as they are; or decoded, their colours in the decoder's order until there are fewer."""
         if isinstance(loaded, bytes):
             return decode(loaded, at_least=at_least, max_pixels=self.max_pixels, bgr=True)
+        if isinstance(loaded, Picture):
+            return loaded
         return Picture(loaded, width=loaded.shape[1], height=loaded.shape[0])
 
     def _ask(
@@ -235,7 +246,9 @@ class Serving:
         )
 
 
-def _loaded(image: ImageInput) -> bytes | NDArray[np.uint8] | InputError:
+def _loaded(image: ImageInput | Picture) -> _Loaded | InputError:
+    if isinstance(image, Picture):
+        return image
     try:
         return load(image)
     except InputError as fault:

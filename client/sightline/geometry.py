@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -66,3 +68,16 @@ class Fit:
         if scale >= 1:
             return pixels
         return Stretch(max(1, round(height * scale)), max(1, round(width * scale))).apply(pixels)
+
+
+_KINDS: Final = {kind.__name__: kind for kind in (Stretch, Fit)}
+
+
+def resize_to_json(resize: Stretch | Fit) -> dict[str, Any]:
+    """A rule as plain values, for another process."""
+    return {"kind": type(resize).__name__, **asdict(resize)}
+
+
+def resize_from_json(plain: Mapping[str, Any]) -> Stretch | Fit:
+    """The inverse of `resize_to_json`."""
+    return _KINDS[plain["kind"]](**{name: value for name, value in plain.items() if name != "kind"})

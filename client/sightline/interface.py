@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from sightline.contract import ModelCard, ModelRef
 from sightline.detections import Result
 from sightline.errors import InputError
+from sightline.geometry import Fit, Stretch
 from sightline.inputs import ImageInput
 from sightline.options import DetectOptions
 from sightline.served_models import ServedModel
@@ -116,4 +117,13 @@ class AsyncDetector(Protocol):
 
     async def close(self) -> None:
         """Close the connections."""
+        ...
+
+
+@runtime_checkable
+class Resizing(Protocol):
+    """A detector that asks Serving itself, and so can say how pictures are resized for a model."""
+
+    def resize(self, model: str | ModelRef | None = None) -> Stretch | Fit:
+        """The rule of the model as it is now."""
         ...

@@ -55,7 +55,7 @@ def detect_frames(
 
     Args:
         detector: a `Gateway`, a `Serving` or one of your own.
-        frames: taken as there is room for them.
+        frames: taken as there is room for them; resized ones only for the `Serving` that said how.
         options: which boxes to keep.
         model: instead of the detector's own.
         timeout: seconds for each frame.
@@ -67,7 +67,7 @@ def detect_frames(
     """
 
     def detect(frame: Frame) -> FrameResult:
-        found = detector.detect(frame.pixels, options, model=model, timeout=timeout, request_id=request_id)
+        found = detector.detect(frame.image, options, model=model, timeout=timeout, request_id=request_id)
         # A result remembers its picture for notebooks; kept for every frame of a video, that is memory.
         return FrameResult(frame.index, frame.time, replace(found, _shown=None))
 

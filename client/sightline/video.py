@@ -10,14 +10,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, BinaryIO, Final, TypeAlias, Union
+from typing import IO, Any, BinaryIO, Final, TypeAlias, Union
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.detections import ImageSize
 from sightline.errors import InvalidOptionError, NotAVideoError, TooManyPixelsError
-from sightline.images import DEFAULT_MAX_PIXELS
+from sightline.geometry import Fit, Stretch
+from sightline.images import DEFAULT_MAX_PIXELS, Picture, to_rgb
 
 FALLBACK_FPS: Final = 25.0  # frames per second, where the container does not say
 
@@ -69,6 +71,13 @@ class Frame:
     index: int  # counted from 0 at the first frame at or after FrameOptions.start
     time: float  # seconds from the begin of the video
     pixels: NDArray[np.uint8]  # [h, w, 3] RGB, upright
+    size: ImageSize | None = None  # of the whole frame, where `pixels` were resized
+
+    @property
+    def image(self) -> Any:
+        """What a detector is asked about: the pixels; resized ones with the frame's size, for a `Serving`."""
+        size = self.size
+        return self.pixels if size is None else Picture(self.pixels, size.width, size.height)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +117,19 @@ class Video:
                 f"the video is {self.info.width} x {self.info.height} pixels; the limit is {max_pixels}"
             )
 
-    def frames(self, options: FrameOptions | None = None) -> Iterator[Frame]:
+    def frames(
+        self, options: FrameOptions | None = None, resize: Stretch | Fit | None = None
+    ) -> Iterator[Frame]:
         """Decode the frames that are asked for, in the order of time; each call begins anew.
 
         Frames that are not asked for are not converted to pixels, which is most of their cost. The
         frames of [a, b) and of [b, c) together are those of [a, c), so a video can be cut into parts;
         with `fps`, where the cuts fall on multiples of 1/fps.
+
+        Args:
+            options: which frames.
+            resize: applied to each, before its colours are put in order: a model wants a tenth of the
+                pixels of a film, and what is not kept need not be converted, held or sent on.
         """
         options = options or FrameOptions()
         slot = -1
@@ -125,8 +141,10 @@ class Video:
                 wanted, slot = now > slot, now
             else:
                 wanted = index % (options.every or 1) == 0
-            if wanted and (pixels := self._pixels()) is not None:
-                yield Frame(index, round(time, _TIME_DIGITS), pixels)
+            if wanted and (bgr := self._bgr()) is not None:
+                size = ImageSize(bgr.shape[1], bgr.shape[0])
+                pixels = to_rgb(bgr if resize is None else resize.apply(bgr))
+                yield Frame(index, round(time, _TIME_DIGITS), pixels, None if resize is None else size)
 
     @property
     def cut_short(self) -> str | None:
@@ -221,9 +239,9 @@ class Video:
         self._reached = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
         return self._reached
 
-    def _pixels(self) -> NDArray[np.uint8] | None:
+    def _bgr(self) -> NDArray[np.uint8] | None:
         ok, bgr = self._capture.retrieve()
-        return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr), np.uint8) if ok else None
+        return np.asarray(bgr, np.uint8) if ok else None
 
 
 def _spooled(source: bytes | BinaryIO) -> IO[bytes]:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightline.geometry import Stretch
+from sightline.geometry import Fit, Stretch, resize_from_json, resize_to_json
 
 SIDES = st.integers(1, 4000)
 
@@ -33,3 +36,8 @@ def test_pixels_and_back(box: list[float], height: int, width: int) -> None:
     boxes = np.array([box], np.float32)
     back = Stretch.to_normalized(Stretch.to_pixels(boxes, height, width), height, width)
     np.testing.assert_allclose(back, boxes, rtol=1e-6, atol=1e-30)
+
+
+@pytest.mark.parametrize("rule", [Stretch(300, 320), Fit(1024)])
+def test_a_rule_goes_to_another_process_and_is_the_same_there(rule: Stretch | Fit) -> None:
+    assert resize_from_json(json.loads(json.dumps(resize_to_json(rule)))) == rule

@@ -10,9 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.detectors import NumberReader
+from support.fake_serving import fake_serving
 from support.videos import FPS, HEIGHT, WIDTH, needs_ffmpeg, number_of, write_video
 
+from sightline import Serving
+from sightline.detections import ImageSize
 from sightline.errors import InvalidOptionError, NotAVideoError, TooManyPixelsError, UnavailableError
+from sightline.geometry import Fit, Stretch
 from sightline.pipeline import detect_frames, in_order
 from sightline.video import Frame, FrameOptions, Video
 
@@ -51,6 +55,32 @@ def long(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def numbers(video: Video, options: FrameOptions | None = None) -> list[int]:
     return [number_of(frame.pixels) for frame in video.frames(options)]
+
+
+@pytest.mark.parametrize("resize", [Stretch(30, 50), Fit(100)])
+def test_frames_that_are_resized_while_decoding_are_those_resized_afterwards(
+    short: Path, resize: Stretch | Fit
+) -> None:
+    with Video(short) as video:
+        whole = list(video.frames(FrameOptions(every=20)))
+        small = list(video.frames(FrameOptions(every=20), resize))
+    for one, other in zip(whole, small, strict=True):
+        assert one.size is None and one.image is one.pixels
+        np.testing.assert_array_equal(other.pixels, resize.apply(one.pixels))
+        assert (other.image.width, other.image.height) == (WIDTH, HEIGHT)
+        assert other.image.pixels is other.pixels
+
+
+def test_serving_finds_the_same_in_frames_that_were_resized_as_it_said(short: Path) -> None:
+    with fake_serving() as server, Serving(server.target, model="droids") as serving, Video(short) as video:
+        whole = detect_frames(serving, video.frames(FrameOptions(every=20)))
+        whole_results = [(record.time, record.result.image, record.result.detections) for record in whole]
+        small = detect_frames(serving, video.frames(FrameOptions(every=20), serving.resize()))
+        assert [
+            (record.time, record.result.image, record.result.detections) for record in small
+        ] == whole_results
+    assert whole_results[0][1] == ImageSize(WIDTH, HEIGHT)
+    assert whole_results[0][2]
 
 
 def test_frames_come_in_order_with_their_times(short: Path) -> None:

@@ -91,7 +91,9 @@ class RayEngine:
 
     def _join(self) -> None:
         try:
-            self._ray.init(address=self._address, log_to_driver=False, include_dashboard=False)
+            # Without an address Ray would join whatever cluster was last started on this machine.
+            address = self._address or "local"
+            self._ray.init(address=address, log_to_driver=False, include_dashboard=False)
         except ValueError as fault:
             raise InvalidOptionError(f"{self._address} is no address of a Ray cluster: {fault}") from None
         except (ConnectionError, RuntimeError) as fault:

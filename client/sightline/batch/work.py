@@ -19,8 +19,9 @@ from sightline.contract import ModelRef
 from sightline.detections import Result
 from sightline.errors import DeadlineError, InputError, ServingError, SightlineError, SignatureError
 from sightline.frame_result import FrameResult
+from sightline.geometry import Fit, Stretch
 from sightline.inputs import ImageInput
-from sightline.interface import Detector
+from sightline.interface import Detector, Resizing
 from sightline.options import DetectOptions
 from sightline.pipeline import in_order
 from sightline.video import Frame, FrameOptions, Video
@@ -89,7 +90,9 @@ class _Doing:
         lines: list[bytes] = []
         try:
             with source.local() as path, Video(path) as video:
-                wanted = video.frames(FrameOptions(fps=self._work.fps, start=task.start, end=task.end))
+                asked = FrameOptions(fps=self._work.fps, start=task.start, end=task.end)
+                # What may be kept for training is wanted in full.
+                wanted = video.frames(asked, self._resize() if unsure is None else None)
                 frames = takewhile(lambda _: not self._stopping(), wanted)
                 for frame, answer in in_order(self._frame, frames, self._work.in_flight):
                     if unsure is not None:
@@ -105,10 +108,16 @@ class _Doing:
         return Outcome(source, b"".join(lines), None, task.index, task.of, passed, warning, examples)
 
     def _frame(self, frame: Frame) -> tuple[Frame, Result]:
-        (answer,) = self._ask([frame.pixels])
+        (answer,) = self._ask([frame.image])
         if isinstance(answer, SightlineError):
             raise answer
         return frame, replace(answer, _shown=None)
+
+    def _resize(self) -> Stretch | Fit | None:
+        detector = self._detector
+        if not isinstance(detector, Resizing):
+            return None
+        return self._patiently(lambda: detector.resize(self._work.model))
 
     def _ask(self, images: Sequence[ImageInput]) -> list[Result | SightlineError]:
         """Ask, and wait where the service is away. What the service fails over is asked one by one."""

@@ -21,6 +21,7 @@ from sightline.cli.progress import Progress
 from sightline.cli.tuning import tune_for_frames
 from sightline.errors import SightlineError
 from sightline.frame_result import FrameResult, Tally
+from sightline.interface import Resizing
 from sightline.options import DetectOptions
 from sightline.pipeline import DEFAULT_IN_FLIGHT, detect_frames
 from sightline.video import FALLBACK_FPS, FrameOptions, Video
@@ -100,8 +101,9 @@ def video_command(
     with ExitStack() as opened:
         source = opened.enter_context(Video(sys.stdin.buffer if video == "-" else video))
         detector = opened.enter_context(closing(connection.open()))
+        resize = detector.resize() if isinstance(detector, Resizing) else None
         found: Iterator[FrameResult] = detect_frames(
-            detector, source.frames(frames), options, in_flight=in_flight
+            detector, source.frames(frames, resize), options, in_flight=in_flight
         )
         if track:
             from sightline.tracking import Tracker

@@ -4,9 +4,11 @@ A video is decoded apart from the service because a broken or hostile one can cr
 decoder. This process limits its own memory and processor time, writes messages to its standard output
 and ends; whoever started it may kill it at any moment.
 
-A message is one line of JSON, followed by as many bytes as its `bytes` says:
-`{"info": …}` once a frame could be decoded; then, with the pixels of each frame (uint8, RGB),
-`{"index": 0, "time": 0.0, "shape": [h, w, 3], "bytes": n}`; or `{"error": problem}` at any point.
+A message is one line of JSON, followed by as many bytes as its `bytes` says: `{"info": …}` once a frame
+could be decoded; then, with the pixels of each frame (uint8, RGB, resized for the model already, so that a
+tenth of a film's pixels goes through the pipe),
+`{"index": 0, "time": 0.0, "size": {"width": …, "height": …}, "shape": [h, w, 3], "bytes": n}`;
+or `{"error": problem}` at any point.
 """
 
 from __future__ import annotations
@@ -22,11 +24,12 @@ import cv2
 import orjson
 
 from sightline.errors import NotAVideoError, SightlineError
+from sightline.geometry import resize_from_json
 from sightline.video import FrameOptions, Video
 
 
 def main(arguments: bytes) -> None:
-    """Decode as the arguments say: JSON with path, options, max_pixels, memory, seconds."""
+    """Decode as the arguments say: JSON with path, options, resize, max_pixels, memory, seconds."""
     asked = orjson.loads(arguments)
     # Messages have the standard output for themselves; the codecs' complaints go nowhere.
     out = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
@@ -52,15 +55,15 @@ def main(arguments: bytes) -> None:
 def _decode(out: BinaryIO, asked: dict[str, Any]) -> None:
     options = FrameOptions(**asked["options"])
     with Video(asked["path"], max_pixels=asked["max_pixels"]) as video:
-        frames = video.frames(options)
+        frames = video.frames(options, resize_from_json(asked["resize"]))
         first = next(frames, None)  # before anything is said, so that a hopeless file is refused as a whole
         if first is None and options.start == 0:
             raise NotAVideoError("no frame of the video can be decoded")
         _write(out, {"info": dataclasses.asdict(video.info)})
         for frame in itertools.chain([first] if first else [], frames):
             pixels = frame.pixels
-            head = {"index": frame.index, "time": frame.time, "shape": pixels.shape, "bytes": pixels.nbytes}
-            _write(out, head)
+            head = {"index": frame.index, "time": frame.time, "size": frame.size}
+            _write(out, {**head, "shape": pixels.shape, "bytes": pixels.nbytes})
             _write_all(out, pixels.reshape(-1).data)
 
 

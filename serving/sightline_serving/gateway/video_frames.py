@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 import orjson
 
+from sightline.detections import ImageSize
 from sightline.errors import (
     BodyTooLargeError,
     DeadlineError,
@@ -23,6 +24,7 @@ from sightline.errors import (
     SightlineError,
     every_error,
 )
+from sightline.geometry import Fit, Stretch, resize_to_json
 from sightline.video import Frame, FrameOptions, VideoInfo
 from sightline_serving.gateway.settings import Settings
 
@@ -35,18 +37,25 @@ _ERRORS: Final = {cls.code: cls for cls in every_error()}
 class DecodedVideo:
     """A video that is being decoded elsewhere; closing it ends that at once.
 
+    Args:
+        path: of the file.
+        options: which frames.
+        resize: how the model wants them.
+        settings: the gateway's, for the limits.
+
     Raises:
         NotAVideoError, TooManyPixelsError: at once, before any frame.
         BodyTooLargeError: it is longer than the limit.
     """
 
-    def __init__(self, path: Path, options: FrameOptions, settings: Settings) -> None:
+    def __init__(self, path: Path, options: FrameOptions, resize: Stretch | Fit, settings: Settings) -> None:
         self._deadline = time.monotonic() + settings.video_timeout
         self._max_frames = settings.max_frames
         self._max_seconds = settings.max_video_seconds
         asked = {
             "path": str(path),
             "options": dataclasses.asdict(options),
+            "resize": resize_to_json(resize),
             "max_pixels": settings.max_pixels,
             "memory": settings.video_memory,
             "seconds": int(settings.video_timeout) + 1,
@@ -74,7 +83,7 @@ class DecodedVideo:
             raise
 
     def frames(self) -> Iterator[Frame]:
-        """The frames as they are decoded.
+        """The frames as they are decoded, resized.
 
         Raises:
             SightlineError: the video is damaged, too long, or takes too long.
@@ -85,7 +94,7 @@ class DecodedVideo:
             if count > self._max_frames:
                 raise BodyTooLargeError(f"more than {self._max_frames} frames; ask for fewer by fps or every")
             pixels = np.frombuffer(self._take(head["bytes"]), np.uint8).reshape(head["shape"])
-            yield Frame(head["index"], head["time"], pixels)
+            yield Frame(head["index"], head["time"], pixels, ImageSize(**head["size"]))
 
     def close(self) -> None:
         """End the decoder, whatever it does."""

@@ -188,8 +188,9 @@ def test_a_bomb_is_held_by_the_memory_limit(serving: FakeServing, make_client: A
 
 
 @pytest.mark.slow
-def test_a_caller_that_hangs_up_stops_the_work(serving: FakeServing, video: Path) -> None:
-    serving.behaviour.delay = 0.3  # so that the whole would take four seconds and more
+def test_a_caller_that_hangs_up_stops_the_work(serving: FakeServing, tmp_path: Path) -> None:
+    video = write_video(tmp_path / "long.mp4", 3000)  # far more than a pipe holds
+    serving.behaviour.delay = 0.3
     with running(serving.target, workers=1, max_videos=1) as gateway:
 
         def begin() -> Iterator[str]:

@@ -52,8 +52,8 @@ def blueprint(parts: Parts) -> Blueprint:
             stack.enter_context(parts.gate.admitted())
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sightline-video-")))
             options, frame_options = read_video(request, folder / "video", parts.settings)
-            parts.detector.catalog.current(ref)  # an unknown model is told before a decoder starts
-            video = stack.enter_context(DecodedVideo(folder / "video", frame_options, parts.settings))
+            resize = parts.detector.resize(ref)  # an unknown model is told before a decoder starts
+            video = stack.enter_context(DecodedVideo(folder / "video", frame_options, resize, parts.settings))
             lines = _Lines(_lines(parts, video, ref, options, g.request_id), stack.pop_all())
         return Response(lines, content_type=NDJSON_TYPE, headers={"X-Accel-Buffering": "no"})
 
@@ -130,10 +130,10 @@ def _detect(
 ) -> list[FrameResult]:
     if isinstance(batch, SightlineError):
         raise batch
-    pixels = [frame.pixels for frame in batch]
+    pictures = [frame.image for frame in batch]
     with parts.gate.working(parts.settings.timeout):
         outcomes = parts.detector.detect_many(
-            pixels, options, model=ref, timeout=parts.settings.timeout, request_id=request_id
+            pictures, options, model=ref, timeout=parts.settings.timeout, request_id=request_id
         )
     records = []
     for frame, outcome in zip(batch, outcomes, strict=True):

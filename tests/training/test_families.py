@@ -26,7 +26,7 @@ from sightline_training.cli.main import cli
 from sightline_training.detector import Detector
 from sightline_training.families import architecture_for, architecture_from_json, family_of
 from sightline_training.families.hub import HubArchitecture, HubStart, build_task
-from sightline_training.families.set_loss import SetLoss, assign
+from sightline_training.families.set_loss import assign
 from sightline_training.model import BOXES, Architecture
 from sightline_training.model import CLASSES as CODES_OF_CLASSES
 from sightline_training.presets import load_preset
@@ -172,18 +172,6 @@ def test_boxes_are_read_as_keras_hub_reads_them(tmp_path: Path, family: str) -> 
     # are large, and sizes grow with their exponentials.
     np.testing.assert_allclose(np.clip(boxes, 0, 1), np.clip(expected, 0, 1), atol=5e-3)
     np.testing.assert_allclose(scores, tf.sigmoid(read["logits"]), atol=1e-4)
-
-
-@pytest.mark.slow
-def test_the_loss_of_d_fine_is_keras_hubs_where_its_own_holds(tmp_path: Path) -> None:
-    """Its own takes a batch to show the same number of objects in each picture: one picture does."""
-    start = start_of(tmp_path, "d_fine")
-    architecture = start.fit(Architecture(CLASSES, SIZE, SIZE))
-    task = build_task(architecture)
-    said = task(pictures(1) / 255, training=True)
-    true = family_of(architecture).targets(FitOptions())(CORNERS[1:2], CLASS_IDS[1:2])
-    theirs = task.compute_loss(None, true, said, None)
-    assert float(SetLoss(task)(true, said)) == pytest.approx(float(theirs), rel=1e-4)
 
 
 @pytest.mark.slow

@@ -76,11 +76,8 @@ def file(base: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def caller(file: Path) -> Iterator[Caller]:
-    flags = (
-        f"--model_config_file={file}",
-        "--model_config_file_poll_wait_seconds=1",
-        "--max_num_load_retries=0",
-    )
+    # The file is not polled: a poll would put it in force again, whatever a call has changed.
+    flags = (f"--model_config_file={file}", "--max_num_load_retries=0")
     with server_here(*flags) as served, Caller(served.address) as made:
         yield made
 
@@ -189,16 +186,18 @@ def test_only_lists_of_models(caller: Caller) -> None:
     assert message.startswith("ServerModelConfig type not supported by HandleReloadConfigRequest.")
 
 
-def test_the_config_file_is_polled(caller: Caller, base: Path, file: Path) -> None:
-    file.write_text("nonsense {")  # is logged, and changes nothing
-    beside = file.with_name("next")
-    beside.write_text(str(config(entry("m", base), entry("later", base))))
-    beside.rename(file)
+def test_the_config_file_is_polled(base: Path, file: Path) -> None:
+    flags = (f"--model_config_file={file}", "--model_config_file_poll_wait_seconds=1")
+    with server_here(*flags) as served, Caller(served.address) as caller:
+        file.write_text("nonsense {")  # is logged, and changes nothing
+        beside = file.with_name("next")
+        beside.write_text(str(config(entry("m", base), entry("later", base))))
+        beside.rename(file)
 
-    def serves() -> bool:
-        try:
-            return answer(caller, "later") == 4.0
-        except grpc.RpcError:
-            return False
+        def serves() -> bool:
+            try:
+                return answer(caller, "later") == 4.0
+            except grpc.RpcError:
+                return False
 
-    until(serves)
+        until(serves)

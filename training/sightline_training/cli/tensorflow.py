@@ -4,31 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
-import tempfile
+
+from sightline.held_stderr import held_stderr
 
 
 def start_tensorflow() -> None:
-    """Import TensorFlow and find its devices; what it says meanwhile is shown only if it fails.
-
-    The greetings come from C++ before any log level is heard, so the stream itself is held back.
-    """
+    """Import TensorFlow and find its devices; what it says meanwhile is shown only if it fails."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            import tensorflow as tf
+    with held_stderr():
+        import tensorflow as tf
 
-            tf.config.list_logical_devices()
-            # oneDNN remarks once, as an error, that it leaves uint8 to TensorFlow on most machines.
-            tf.function(tf.transpose)(tf.zeros((2, 2), tf.uint8))
-        except BaseException:
-            held.seek(0)
-            os.write(kept, held.read())
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+        tf.config.list_logical_devices()
+        # oneDNN remarks once, as an error, that it leaves uint8 to TensorFlow on most machines.
+        tf.function(tf.transpose)(tf.zeros((2, 2), tf.uint8))
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # the v1 loader is used on purpose

@@ -4,7 +4,7 @@ import subprocess
 import tempfile
 import tracemalloc
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +55,26 @@ def long(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def numbers(video: Video, options: FrameOptions | None = None) -> list[int]:
     return [number_of(frame.pixels) for frame in video.frames(options)]
+
+
+def test_serving_is_sent_the_first_frame_alone_and_then_several_together(short: Path) -> None:
+    with fake_serving() as server, Serving(server.target, model="droids") as serving, Video(short) as video:
+        records = list(detect_frames(serving, video.frames(FrameOptions(every=4)), in_flight=8))
+    assert [record.frame for record in records] == list(range(0, FRAMES, 4))
+    assert server.batches[0] == 1
+    assert set(server.batches[1:]) <= {4, 2}  # 15 frames are 1, three times 4, and 2
+
+
+def test_the_frames_before_a_fault_are_answered_first(short: Path) -> None:
+    def broken(video: Video) -> Iterator[Frame]:
+        yield from islice(video.frames(), 4)
+        raise NotAVideoError("damaged")
+
+    with fake_serving() as server, Serving(server.target, model="droids") as serving, Video(short) as video:
+        records = detect_frames(serving, broken(video), in_flight=6)
+        assert [next(records).frame for _ in range(4)] == [0, 1, 2, 3]
+        with pytest.raises(NotAVideoError, match="damaged"):
+            next(records)
 
 
 @pytest.mark.parametrize("resize", [Stretch(30, 50), Fit(100)])

@@ -20,7 +20,7 @@ from sightline.contract import ModelRef
 from sightline.errors import OverloadedError, SightlineError
 from sightline.frame_result import FrameResult, Tally
 from sightline.options import DetectOptions
-from sightline.pipeline import in_order
+from sightline.pipeline import batched, in_order
 from sightline.video import Frame
 from sightline_serving.gateway import problems
 from sightline_serving.gateway.parts import Parts
@@ -86,7 +86,7 @@ def _lines(
     """A line per frame and a summary; or, at the point where it failed, an error."""
     tally = Tally()
     work = partial(_detect, parts, ref, options, request_id)
-    batches = in_order(work, _batched(video.frames()), BATCHES_IN_FLIGHT)
+    batches = in_order(work, batched(video.frames(), BATCH), BATCHES_IN_FLIGHT)
     try:
         for record in itertools.chain.from_iterable(batches):
             tally.add(record)
@@ -101,28 +101,6 @@ def _lines(
         yield orjson.dumps({"error": problems.document(problems.unexpected(), request_id)}) + b"\n"
     finally:
         batches.close()  # type: ignore[attr-defined]
-
-
-def _batched(frames: Iterator[Frame]) -> Iterator[list[Frame] | SightlineError]:
-    """The first frame alone, so that something is seen at once; then several together.
-
-    An error is an item of its own, behind the frames before it, so that these are answered.
-    """
-    batch: list[Frame] = []
-    size = 1
-    try:
-        for frame in frames:
-            batch.append(frame)
-            if len(batch) == size:
-                yield batch
-                batch, size = [], BATCH
-    except SightlineError as fault:
-        if batch:
-            yield batch
-        yield fault
-    else:
-        if batch:
-            yield batch
 
 
 def _detect(

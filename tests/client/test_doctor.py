@@ -225,3 +225,10 @@ def test_a_live_model_that_is_missing_is_a_failed_check() -> None:
     with fake_serving() as server:
         (result,) = examine(serving=server.target, model="nomodel")
     assert (result.check, result.outcome) == ("serves", Outcome.FAIL)
+
+
+def test_boxes_without_area_agree_with_themselves() -> None:
+    flat = RawDetections(np.zeros((2, 4), np.float32), np.array([0.9, 0.8], np.float32), np.array([1, 2]))
+    elsewhere = RawDetections(flat.boxes + 0.1, flat.scores, flat.classes)
+    assert agreement(flat, flat) == 1
+    assert agreement(flat, elsewhere) == 0

@@ -26,7 +26,7 @@ from sightline_training.cli.main import cli
 from sightline_training.detector import Detector
 from sightline_training.families import architecture_for, architecture_from_json, family_of
 from sightline_training.families.hub import HubArchitecture, HubStart, build_task
-from sightline_training.families.set_loss import assign
+from sightline_training.families.set_loss import SetLoss, assign
 from sightline_training.model import BOXES, Architecture
 from sightline_training.model import CLASSES as CODES_OF_CLASSES
 from sightline_training.presets import load_preset
@@ -295,3 +295,26 @@ def test_names_of_published_weights_are_keras_hubs(repository: Path, page: str) 
     named = set(re.findall(r"\b(?:retinanet|dfine)_\w+", text))
     assert named
     assert named <= known
+
+
+@pytest.mark.slow
+def test_the_loss_of_d_fine_is_keras_hubs_with_the_cheapest_matching(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """KerasHub's matching fills up with costs of 1e9, beside which float32 loses the real ones."""
+    from keras_hub.src.models.d_fine import d_fine_object_detector
+
+    architecture = start_of(tmp_path, "d_fine").fit(Architecture(CLASSES, SIZE, SIZE))
+    task = build_task(architecture)
+    said = task(np.random.default_rng(1).random((1, SIZE, SIZE, 3)).astype(np.float32), training=True)
+    # Its own sum takes a batch to show the same number of objects in each picture: one picture does.
+    true = family_of(architecture).targets(FitOptions())(CORNERS[1:2], CLASS_IDS[1:2])
+    ours = SetLoss(task)
+
+    def cheapest(outputs: dict[str, Any], *_: Any) -> tuple[Any, Any, Any]:
+        rows, columns = ours.match(outputs["logits"], outputs["pred_boxes"], true)
+        return rows[None], columns[None], tf.ones_like(rows[None], tf.bool)
+
+    monkeypatch.setattr(d_fine_object_detector, "hungarian_matcher", cheapest)
+    theirs = task.compute_loss(None, true, said, None)
+    assert float(ours(true, said)) == pytest.approx(float(theirs), rel=1e-5)

@@ -11,6 +11,7 @@ from sightline.families import RawDetections
 
 COMPARED_FROM: Final = 0.05  # score; below, a box may come and go with the last digit
 MOST_COMPARED: Final = 20  # boxes of a picture, the best
+SAME_PLACE: Final = 1e-3  # of the picture's side: corners nearer than that are one
 SAME: Final = 0.97  # agreement from which answers are one: other hardware and decoders move boxes a little
 
 
@@ -22,7 +23,9 @@ def agreement(one: RawDetections, other: RawDetections) -> float:
     first, second = _best(one), _best(other)
     if not len(first.scores) or not len(second.scores):
         return float(len(first.scores) == len(second.scores))
-    overlap = _iou(first.boxes, second.boxes)
+    apart = np.abs(first.boxes[:, None] - second.boxes[None]).max(axis=2)
+    # A box without area overlaps with nothing, not even itself; a model that has learnt nothing gives such.
+    overlap = np.maximum(_iou(first.boxes, second.boxes), apart <= SAME_PLACE)
     likeness = 1 - np.abs(first.scores[:, None] - second.scores[None])
     same_class = first.classes[:, None] == second.classes[None]
     pairs = overlap * likeness * same_class

@@ -16,9 +16,10 @@ class SetLoss:
     """The loss of a batch.
 
     The terms and their weights are KerasHub's. Its own sum of them is not used: it takes all pictures of a
-    batch to show equally many objects, takes each picture's objects from the first one, and matches by a loop
-    over queries that takes seconds a step. Here the boxes of the whole batch are matched picture by
-    picture and then given to the terms as if they were of one picture.
+    batch to show equally many objects, takes each picture's objects from the first one, and matches by a
+    loop over queries that takes seconds a step and, in float32 beside costs of 1e9, misses the cheapest
+    matching. Here the boxes of the whole batch are matched picture by picture and then given to the terms
+    as if they were of one picture.
 
     Args:
         task: the `DFineObjectDetector`.
@@ -68,7 +69,7 @@ class SetLoss:
         from keras_hub.src.models.d_fine import d_fine_loss as terms
 
         task = self._task
-        rows, columns = self._match(said["logits"], said["pred_boxes"], true)
+        rows, columns = self.match(said["logits"], said["pred_boxes"], true)
         indices = (rows[None], columns[None], tf.ones_like(rows[None], tf.bool))
         flat = {name: tf.reshape(values, (1, -1, values.shape[-1])) for name, values in said.items()}
         found = {
@@ -83,7 +84,7 @@ class SetLoss:
             )
         return tf.add_n([value * task.weight_dict[name] for name, value in found.items()])
 
-    def _match(
+    def match(
         self, logits: tf.Tensor, boxes: tf.Tensor, true: dict[str, tf.Tensor]
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Which boxes answer for which objects, by the least cost (Carion et al. 2020).

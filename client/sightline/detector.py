@@ -81,7 +81,7 @@ class Serving:
 
     def detect(
         self,
-        image: ImageInput | Picture,
+        image: ImageInput,
         options: DetectOptions | None = None,
         *,
         model: str | ModelRef | None = None,
@@ -90,7 +90,7 @@ class Serving:
     ) -> Result:
         """Find the objects in one picture; see `sightline.interface.Detector.detect`.
 
-        A `Picture` may be resized already, as `resize` says.
+        A `Picture` is taken too, resized already as `resize` says.
         """
         (outcome,) = self.detect_many([image], options, model=model, timeout=timeout, request_id=request_id)
         if isinstance(outcome, SightlineError):
@@ -99,7 +99,7 @@ class Serving:
 
     def detect_many(
         self,
-        images: Sequence[ImageInput | Picture],
+        images: Sequence[ImageInput],
         options: DetectOptions | None = None,
         *,
         model: str | ModelRef | None = None,

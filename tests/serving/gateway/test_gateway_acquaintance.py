@@ -27,12 +27,8 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def known(detector: Serving, ref: ModelRef) -> bool:
-    """Whether it can be told without asking Serving."""
-    try:
-        detector.catalog.current(ref, timeout=0)  # no answer is as quick as that
-    except Exception:
-        return False
-    return True
+    """Whether it can be told without asking Serving; even a call with no time at all may be answered."""
+    return ref in detector.catalog._current
 
 
 def test_models_are_learned_once_serving_is_there() -> None:

@@ -74,7 +74,8 @@ def _gateway_environment(run: Run) -> Path:
     """An environment with the gateway and what it needs, as a container has it."""
     python = ENVIRONMENTS / "gateway" / "bin" / "python"
     marker = ENVIRONMENTS / "gateway" / ".installed"
-    if not marker.exists():
+    wanted = "".join((REPOSITORY / part / "pyproject.toml").read_text() for part in ("client", "serving"))
+    if not marker.exists() or marker.read_text() != wanted:
         run.tell("environment of the gateway")
         subprocess.run([sys.executable, "-m", "venv", ENVIRONMENTS / "gateway"], check=True)
         pip: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
@@ -87,7 +88,7 @@ def _gateway_environment(run: Run) -> Path:
             REPOSITORY / "serving",
         ]
         subprocess.run([*pip, *here], check=True)
-        marker.touch()
+        marker.write_text(wanted)
     return python
 
 

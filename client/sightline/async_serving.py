@@ -9,7 +9,7 @@ from functools import partial
 from types import TracebackType
 from typing import Final, TypeVar
 
-from sightline.contract import ModelCard, ModelRef
+from sightline.contract import SERVING_TIMEOUT, ModelCard, ModelRef
 from sightline.detections import Result
 from sightline.detector import Serving
 from sightline.errors import InputError
@@ -17,7 +17,7 @@ from sightline.images import DEFAULT_MAX_PIXELS
 from sightline.inputs import ImageInput
 from sightline.options import DetectOptions
 from sightline.served_models import ServedModel
-from sightline.tf_serving import DEFAULT_TIMEOUT, ServingStub
+from sightline.tf_serving import ServingStub
 
 DEFAULT_THREADS: Final = 16  # calls under way at once; more wait their turn
 
@@ -43,7 +43,7 @@ class AsyncServing:
         model: str | ModelRef,
         labels: Mapping[int, str] | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
-        timeout: float = DEFAULT_TIMEOUT,
+        timeout: float = SERVING_TIMEOUT,
         threads: int = DEFAULT_THREADS,
     ) -> None:
         self._serving = Serving(target, model=model, labels=labels, max_pixels=max_pixels, timeout=timeout)

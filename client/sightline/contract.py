@@ -41,6 +41,7 @@ API_KEY_VARIABLE: Final = "SIGHTLINE_API_KEY"
 # --- defaults and limits --------------------------------------------------------------------------
 DEFAULT_THRESHOLD: Final = 0.5  # score; used where neither the caller nor the card gives one
 DEFAULT_MAX_DETECTIONS: Final = 100  # boxes per picture
+SERVING_TIMEOUT: Final = 10.0  # seconds, for a call to Serving with its retries
 FIRST_CLASS_ID: Final = 1  # 0 is the background, as the Object Detection API numbers classes
 CARD_SCHEMA: Final = 1  # rises when a reader of an older card could misread a newer one
 _MODEL_REF: Final = re.compile(r"(?P<name>[^/@]+)(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/]+))?")

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.catalog import Catalog, KnownModel
-from sightline.contract import ModelCard, ModelRef
+from sightline.contract import SERVING_TIMEOUT, ModelCard, ModelRef
 from sightline.detections import TIMING_DIGITS, ImageSize, ModelVersion, Result
 from sightline.errors import InputError, ModelNotFoundError, ServingError, SightlineError, UnavailableError
 from sightline.families import RawDetections
@@ -25,7 +25,7 @@ from sightline.options import DetectOptions
 from sightline.postprocess import select
 from sightline.served_models import ServedModel
 from sightline.shown import Shown
-from sightline.tf_serving import DEFAULT_TIMEOUT, Prediction, ServingStub
+from sightline.tf_serving import Prediction, ServingStub
 
 DEFAULT_BATCH: Final = 8  # pictures in one request, until the server names a smaller limit
 _Loaded: TypeAlias = bytes | NDArray[np.uint8] | Picture
@@ -70,7 +70,7 @@ class Serving:
         model: str | ModelRef,
         labels: Mapping[int, str] | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
-        timeout: float = DEFAULT_TIMEOUT,
+        timeout: float = SERVING_TIMEOUT,
     ) -> None:
         self.stub = ServingStub(target, timeout=timeout) if isinstance(target, str) else target
         self.model = ModelRef.of(model)

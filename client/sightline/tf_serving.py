@@ -12,7 +12,7 @@ import grpc
 from google.protobuf.message import Message
 from numpy.typing import NDArray
 
-from sightline.contract import ModelRef
+from sightline.contract import SERVING_TIMEOUT, ModelRef
 from sightline.errors import (
     DeadlineError,
     ExhaustedError,
@@ -28,7 +28,6 @@ from sightline.signatures import Signature, signatures_from
 from sightline.tensors import to_array
 from sightline.wire import serving_pb2 as wire
 
-DEFAULT_TIMEOUT: Final = 10.0  # seconds, for a call with its retries
 MAX_MESSAGE: Final = 256 * 2**20  # bytes; gRPC's own limit of 4 MB is eight 400 x 400 pictures
 _SCHEMES: Final = ("dns://", "unix://", "xds://")  # that gRPC knows
 _SERVICES: Final = "/tensorflow.serving."
@@ -99,7 +98,7 @@ class ServingStub:
         self,
         target: str,
         *,
-        timeout: float = DEFAULT_TIMEOUT,
+        timeout: float = SERVING_TIMEOUT,
         credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
         # gRPC would look the first up as a host's name, and print a page about the second.

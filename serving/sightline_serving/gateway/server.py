@@ -26,7 +26,8 @@ log = logging.getLogger("sightline.gateway")
 SPARE_THREADS: Final = 4  # per worker, beyond the requests let in: for refusals, health and metrics
 STOP_TIMEOUT: Final = 30  # seconds that a worker has to finish what is in flight
 # A thread that waits for its answer reads it itself, instead of being handed it by two of gRPC's own:
-# half the thread switches of a call. Whoever sets the variable is obeyed. Numbers: docs/decisions/0061.
+# half the thread switches of a call. Read when grpc is imported, so nothing that is imported up to then may
+# import it. Whoever sets the variable is obeyed. Numbers: docs/decisions/0061.
 _GRPC_POLLING: Final = ("GRPC_EXPERIMENTS", "-event_engine_client,-event_engine_listener")
 
 
@@ -59,8 +60,8 @@ def serve(settings: Settings) -> None:
     folder = tempfile.mkdtemp(prefix="sightline-metrics-")
     os.environ[METRICS_FOLDER_VARIABLE] = folder
     os.environ.setdefault(*_GRPC_POLLING)
-    # Imported here: after the folder is told, as prometheus_client looks for it at import; and before the
-    # fork, so that the workers share the memory and need not import again.
+    # Imported here: after the variables are set, as prometheus_client and grpc look for them at import; and
+    # before the fork, so that the workers share the memory and need not import again.
     import sightline_serving.gateway.app  # noqa: F401
 
     logging.config.dictConfig(logs.configuration(settings.log_level))

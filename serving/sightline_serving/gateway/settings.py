@@ -13,10 +13,14 @@ from limits import parse_many
 from pydantic import BeforeValidator, Field, FilePath, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from sightline.contract import API_KEY_VARIABLE, DEFAULT_MAX_DETECTIONS, GATEWAY_VARIABLE
+from sightline.contract import (
+    API_KEY_VARIABLE,
+    DEFAULT_MAX_DETECTIONS,
+    GATEWAY_VARIABLE,
+    SERVING_TIMEOUT,
+)
 from sightline.images import DEFAULT_MAX_PIXELS
 from sightline.label_files import read_labels
-from sightline.tf_serving import DEFAULT_TIMEOUT
 from sightline_serving.gateway.keys import ApiKeys
 
 PREFIX: Final = "SIGHTLINE_"
@@ -74,7 +78,7 @@ class Settings(BaseSettings):
     )
     shadow_share: float = Field(default=0.0, ge=0, le=1, description="that share, 0 to 1")
     timeout: float = Field(
-        default=DEFAULT_TIMEOUT,
+        default=SERVING_TIMEOUT,
         gt=0,
         le=600,
         description="seconds for a request, with its retries; beyond it 504",

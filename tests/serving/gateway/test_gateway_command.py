@@ -6,6 +6,7 @@ import json
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -49,6 +50,13 @@ def test_it_serves_counts_over_all_workers_and_stops_with_0(
         detected = [line for line in lines if line.get("path") == "/v1/detect"]
         assert len(detected) == 24
         assert all(line["request_id"] and line["status"] == 200 and line["ms"] > 0 for line in detected)
+
+
+def test_grpc_is_imported_after_it_is_told_how_to_wait() -> None:
+    code = "import sys, sightline_serving.gateway.__main__, sightline_serving.gateway.server\n"
+    code += "sys.exit('grpc' in sys.modules)"
+    run = subprocess.run((sys.executable, "-c", code), timeout=60, check=False)
+    assert run.returncode == 0, "it reads GRPC_EXPERIMENTS at import, which `serve` sets"
 
 
 def test_a_taken_port_is_told_and_ends_with_1(serving: FakeServing) -> None:

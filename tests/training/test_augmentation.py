@@ -50,6 +50,19 @@ def test_boxes_go_where_the_pixels_go(options: AugmentationOptions) -> None:
     assert (spread > 0.02) == (options is not PLAIN)
 
 
+def test_a_box_is_where_its_pixels_are_within_a_part_of_a_pixel() -> None:
+    closer = AugmentationOptions(zoom_out=0, zoom_in=1, brightness=0, contrast=0, saturation=0, tint=0)
+    off = []
+    for options in (PLAIN, closer):
+        pixels, corners, _ = views(options)
+        light = pixels[..., 0] / 255
+        for axis in (1, 2):
+            weighed = light.sum(3 - axis)
+            middle = (weighed * (np.arange(SIDE) + 0.5)).sum(1) / weighed.sum(1)
+            off.append(middle - corners[:, 0, [axis - 1, axis + 1]].mean(1) * SIDE)
+    assert np.abs(off).max() < 0.2  # 0.3 where the middles of pixels are taken for their edges
+
+
 def test_the_same_seed_shows_the_same_and_another_something_else() -> None:
     one, again, other = (views(AugmentationOptions(), seed)[0] for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, again)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import keras
@@ -19,7 +18,7 @@ from sightline_training.detector import Detector
 from sightline_training.folding import fold_batch_norm
 from sightline_training.losses import box_loss, class_loss
 from sightline_training.model import BOXES, CLASSES, Architecture, build_ssd
-from sightline_training.starting import from_backbone, read_start
+from sightline_training.starting import read_start
 from sightline_training.suppression import SuppressionOptions, suppress
 from sightline_training.targets import Matcher
 from sightline_training.tflite_weights import open_tflite
@@ -116,6 +115,20 @@ def test_a_kept_box_is_placed_by_the_vote_of_its_own_class() -> None:
         np.testing.assert_array_equal(found[name], unmoved[name])
 
 
+def test_a_box_upon_a_surer_one_of_another_class_keeps_a_share_of_its_score() -> None:
+    corners = tf.constant([[[0.1, 0.1, 0.5, 0.5], [0.1, 0.1, 0.5, 0.52], [0.6, 0.6, 0.9, 0.9]]])
+    scores = tf.constant([[[0.9, 0.0], [0.0, 0.7], [0.0, 0.5]]])
+    found = suppress(corners, scores, SuppressionOptions(max_detections=4, rival=0.5))
+    np.testing.assert_allclose(found[OUTPUT_SCORES][0], [0.9, 0.5, 0.35, 0], rtol=1e-6)
+    np.testing.assert_array_equal(found[OUTPUT_CLASSES][0], [1, 2, 2, 0])
+    np.testing.assert_allclose(
+        found[OUTPUT_BOXES][0],
+        tf.gather(corners[0], [0, 2, 1, 1])[:4].numpy() * [[1], [1], [1], [0]],
+        rtol=1e-6,
+    )
+    assert float(found[OUTPUT_COUNT][0]) == 3
+
+
 def test_folding_batch_norm_changes_no_answer() -> None:
     keras.utils.set_random_seed(3)
     architecture = Architecture(2, 96, 96, multiplier=0.25)
@@ -185,17 +198,3 @@ def test_a_wrong_weights_file_is_named_for_what_it_is(tmp_path: Path) -> None:
             read_start(str(path))
     with pytest.raises(InputError, match=r"there are no weights .*expected is a quantised COCO"):
         read_start(str(tmp_path / "missing"))
-
-
-def test_an_imagenet_backbone_fills_the_backbone() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        backbone = keras.applications.MobileNet(
-            input_shape=(96, 96, 3), alpha=0.25, include_top=False, weights=None
-        )
-    start = from_backbone(backbone, "random")
-    architecture = start.fit(Architecture(2, 96, 96))
-    assert start.multiplier == 0.25
-    assert architecture.batch_norm
-    with pytest.raises(InputError, match="no MobileNet V1"):
-        from_backbone(keras.Sequential([keras.Input((8,))]), "other")

@@ -68,16 +68,24 @@ class Augmentation:
         windows = self._windows(dice, corners, class_ids)
         mirrored = dice.chance(self._options.mirror)[:, None]
         windows_read = tf.where(mirrored, tf.gather(windows, [0, 3, 2, 1], axis=1), windows)
-        views = tf.image.crop_and_resize(
-            tf.cast(pixels, tf.float32),
-            windows_read,  # x running backwards mirrors
-            tf.range(tf.shape(pixels)[0]),
-            self._size,
-            extrapolation_value=_GREY,
-        )
+        views = self._read(tf.cast(pixels, tf.float32), windows_read)  # x running backwards mirrors
         views = self._recolor(dice, views)
         corners, class_ids = self._seen(windows, mirrored, corners, class_ids)
         return views, corners, class_ids
+
+    def _read(self, pixels: tf.Tensor, windows: tf.Tensor) -> tf.Tensor:
+        """What is seen in windows float32 [N, 4] of pixels float32 [N, h, w, 3].
+
+        The operation lays the middle of the first and last pixel on a window's edges; labels mean the
+        pixels' own edges, so it is given the window from middle to middle.
+        """
+        view, stored = tf.constant(self._size, tf.float32), tf.cast(tf.shape(pixels)[1:3], tf.float32)
+        low, size = windows[:, :2], windows[:, 2:] - windows[:, :2]
+        first, last = low + size * 0.5 / view, low + size * (1 - 0.5 / view)
+        middles = (tf.concat([first, last], -1) * tf.tile(stored, [2]) - 0.5) / tf.tile(stored - 1, [2])
+        return tf.image.crop_and_resize(
+            pixels, middles, tf.range(tf.shape(pixels)[0]), self._size, extrapolation_value=_GREY
+        )
 
     def _windows(self, dice: _Dice, corners: tf.Tensor, class_ids: tf.Tensor) -> tf.Tensor:
         """Windows float32 [N, 4] in the picture's coordinates: wider than it, inside it, or all of it."""

@@ -66,6 +66,12 @@ def pairwise_iou(rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
     return tf.math.divide_no_nan(shared, area(rows) + area(columns) - shared)
 
 
+def iou(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
+    """Intersection over union of boxes [..., 4], pair by pair; 0 where both are empty."""
+    shared = intersection(one, other)
+    return tf.math.divide_no_nan(shared, area(one) + area(other) - shared)
+
+
 def giou(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
     """Generalised intersection over union of boxes [..., 4], pair by pair: 1 where equal, to -1 far apart."""
     shared = intersection(one, other)

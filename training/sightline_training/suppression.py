@@ -27,6 +27,7 @@ class SuppressionOptions:
     iou: float = 0.5  # of two boxes of one class, from which the weaker goes
     min_score: float = 0.02  # weaker ones are noise, and sorting them costs more than finding them
     max_detections: int = DEFAULT_MAX_DETECTIONS  # per picture
+    rival: float = 1.0  # share of its score that a box keeps upon a surer one of another class
     vote: float | None = None  # IoU from which a candidate helps to place a kept box; None asks nobody
 
 
@@ -54,12 +55,28 @@ def suppress(corners: tf.Tensor, scores: tf.Tensor, options: SuppressionOptions)
     kept = found.nmsed_boxes
     if options.vote is not None:
         kept = _voted(kept, tf.cast(found.nmsed_classes, tf.int32), corners, scores, options.vote)
+    kept_scores, class_ids = found.nmsed_scores, tf.where(slots, found.nmsed_classes + FIRST_CLASS_ID, 0.0)
+    if options.rival < 1:
+        weaker = _outdone(kept, kept_scores, class_ids, options.iou)
+        kept_scores = tf.where(weaker, options.rival * kept_scores, kept_scores)
+        order = tf.argsort(kept_scores, direction="DESCENDING", stable=True)
+        kept, kept_scores, class_ids = (
+            tf.gather(values, order, batch_dims=1) for values in (kept, kept_scores, class_ids)
+        )
     return {
         OUTPUT_BOXES: kept,
-        OUTPUT_SCORES: found.nmsed_scores,
-        OUTPUT_CLASSES: tf.where(slots, found.nmsed_classes + FIRST_CLASS_ID, 0.0),
+        OUTPUT_SCORES: kept_scores,
+        OUTPUT_CLASSES: class_ids,
         OUTPUT_COUNT: tf.cast(found.valid_detections, tf.float32),
     }
+
+
+def _outdone(kept: tf.Tensor, scores: tf.Tensor, class_ids: tf.Tensor, same: float) -> tf.Tensor:
+    """Which kept boxes lie upon a surer one of another class, bool [N, M]; `same` is the IoU from which they do."""
+    upon = boxes.pairwise_iou(kept, kept) > same
+    surer = scores[:, None, :] > scores[:, :, None]
+    other = class_ids[:, None, :] != class_ids[:, :, None]
+    return tf.reduce_any(upon & surer & other, -1)
 
 
 def _voted(

@@ -72,7 +72,7 @@ def suppress(corners: tf.Tensor, scores: tf.Tensor, options: SuppressionOptions)
 
 
 def _outdone(kept: tf.Tensor, scores: tf.Tensor, class_ids: tf.Tensor, same: float) -> tf.Tensor:
-    """Which boxes lie upon a surer one of another class, bool [N, M]; `same` is the IoU from which they do."""
+    """Which boxes lie upon a surer one of another class, bool [N, M]; they do from an IoU of `same`."""
     upon = boxes.pairwise_iou(kept, kept) > same
     surer = scores[:, None, :] > scores[:, :, None]
     other = class_ids[:, None, :] != class_ids[:, :, None]

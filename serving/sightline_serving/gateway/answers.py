@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import cv2
 import orjson
-from flask import Request, g
 
 from sightline.detections import Result
 from sightline.draw import draw
 from sightline.errors import InputError, InvalidOptionError, SightlineError
 from sightline.images import decode
 from sightline_serving.gateway import problems
-from sightline_serving.gateway.application import Response
+from sightline_serving.gateway.application import Request
 from sightline_serving.gateway.requests import DetectRequest
 
 JSON_TYPE: Final = "application/json"
@@ -26,6 +25,7 @@ _ENCODERS: Final[Mapping[str, tuple[str, Sequence[int]]]] = {
     "image/png": (".png", ()),
     "image/webp": (".webp", (cv2.IMWRITE_WEBP_QUALITY, JPEG_QUALITY)),
 }
+Body: TypeAlias = tuple[bytes, str]  # and its media type
 _PLAIN: Final[Mapping[str, Callable[[Result, str], Any]]] = {
     "json": lambda result, name: result,
     "coco": lambda result, name: result.to_coco(name),
@@ -44,7 +44,7 @@ def wanted_picture(request: Request) -> str | None:
 
 def picture(
     asked: DetectRequest, outcomes: Sequence[Result | InputError], kind: str, max_pixels: int
-) -> Response:
+) -> Body:
     """The picture with its boxes drawn on.
 
     Raises:
@@ -60,10 +60,10 @@ def picture(
     canvas = draw(decode(asked.images[0], max_pixels=max_pixels).pixels, outcome.detections)
     suffix, parameters = _ENCODERS[kind]
     _, data = cv2.imencode(suffix, cv2.cvtColor(canvas, cv2.COLOR_RGB2BGR), parameters)
-    return Response(data.tobytes(), content_type=kind)
+    return data.tobytes(), kind
 
 
-def results(asked: DetectRequest, outcomes: Sequence[Result | InputError]) -> Response:
+def results(asked: DetectRequest, outcomes: Sequence[Result | InputError], request_id: str) -> Body:
     """The results in the format asked for; a list if several pictures were sent.
 
     Raises:
@@ -72,16 +72,16 @@ def results(asked: DetectRequest, outcomes: Sequence[Result | InputError]) -> Re
     plain = _PLAIN[asked.format]
     if asked.several:
         items = [
-            problems.document(outcome, g.request_id)
+            problems.document(outcome, request_id)
             if isinstance(outcome, SightlineError)
             else plain(outcome, name)
             for outcome, name in zip(outcomes, asked.names, strict=True)
         ]
-        return Response(orjson.dumps({"results": items}), content_type=JSON_TYPE)
+        return orjson.dumps({"results": items}), JSON_TYPE
     outcome = outcomes[0]
     if isinstance(outcome, SightlineError):
         raise outcome
     body = plain(outcome, asked.names[0])
     if isinstance(body, str):
-        return Response(body, content_type=XML_TYPE)
-    return Response(orjson.dumps(body), content_type=JSON_TYPE)
+        return body.encode(), XML_TYPE
+    return orjson.dumps(body), JSON_TYPE

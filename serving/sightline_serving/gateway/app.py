@@ -42,17 +42,16 @@ def create_app(settings: Settings, detector: Serving | None = None) -> Flask:
     cv2.utils.logging.setLogLevel(
         cv2.utils.logging.LOG_LEVEL_SILENT
     )  # a broken picture is the caller's news, not the log's
-    app = Application(__name__, static_folder=None)
+    # Extensions of Flask's see only what goes all the way through Flask.
+    direct = not (settings.tracing or settings.cors_origins)
+    app = Application(__name__, problems.answer, max_body=settings.max_body, direct=direct)
     if settings.tracing:  # before a channel is made, so that it is traced too
         from sightline_serving.gateway import tracing
 
         tracing.install(app)
     parts = assemble(settings, detector)
-    app.config["MAX_CONTENT_LENGTH"] = settings.max_body
-    app.config["MAX_FORM_MEMORY_SIZE"] = None  # the body's limit is the limit
     app.url_map.converters["int"] = addresses.Version
     app.url_map.strict_slashes = app.url_map.merge_slashes = False  # an address is right or not: no redirects
-    problems.install(app)
     observe.install(app, parts.ledger)
     security.install(app, settings, parts.guard)
     for routes in (detect, video, models, dropin, health, documentation, page):

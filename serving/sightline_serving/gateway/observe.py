@@ -6,86 +6,79 @@ import logging
 import random
 import re
 import time
-from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
 
-from flask import Flask, Response, request
-from flask.globals import app_ctx, request_ctx
+from flask import Flask
+from werkzeug.wsgi import get_path_info
 
 from sightline.detections import Result
 from sightline_serving.gateway.ledger import Ledger
 from sightline_serving.gateway.metrics import Found, Metrics
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+NOTED: Final = "sightline.noted"  # where a request's environment has its `Noted`
 REQUEST_ID_HEADER: Final = "X-Request-ID"
 _REQUEST_ID: Final = re.compile(r"[!-~]{1,128}")  # printable ASCII without blanks: safe in header and log
 _QUIET: Final = frozenset({"health.healthz", "health.readyz", "health.metrics"})  # asked every few seconds
 log = logging.getLogger("sightline.request")
 
 
-class Answered(NamedTuple):
-    """What is known of a request once it is answered."""
+@dataclass(slots=True)
+class Noted:
+    """What is known of a request, filled in on its way."""
 
-    at: float  # seconds since 1970
-    seconds: float  # from its arrival in this worker
     request_id: str
     method: str
-    path: str
-    route: str
-    status: int
-    model: str  # and version: empty where none has answered
-    version: str
-    caller: str | None  # the name of its API key
-    code: str | None  # of its problem document
-    stages: Mapping[str, float]  # seconds
-    found: Sequence[Found]
+    path: str  # as WSGI has it
+    began: float = field(default_factory=time.perf_counter)
+    seconds: float = 0.0  # from its arrival in this worker to its answer
+    at: float = 0.0  # seconds since 1970, of its answer
+    route: str = "none"
+    status: int = 0
+    # told by the route once a model has answered, never what the caller made up
+    model: str = ""
+    version: str = ""
+    caller: str | None = None  # the name of its API key
+    code: str | None = None  # of its problem document
+    stages: Mapping[str, float] = field(default_factory=dict)  # seconds
+    found: Sequence[Found] = ()
+
+    def answered(self, results: Sequence[Result]) -> None:
+        """Note what a model found."""
+        if results:
+            last = results[-1].model
+            self.model, self.version = last.name, str(last.version)
+            self.found = [(result.model.name, result.detections) for result in results]
 
 
-def install(app: Flask, ledger: Ledger[Answered]) -> None:
+def install(app: Flask, ledger: Ledger[Noted]) -> None:
     """Observe every request of the application."""
+    application = app.wsgi_app
 
-    @app.before_request
-    def begin() -> None:
-        noted = app_ctx.g  # itself: each look through Flask's proxy costs
-        noted.began = time.perf_counter()
-        given = request.environ.get("HTTP_X_REQUEST_ID", "")
-        noted.request_id = given if _REQUEST_ID.fullmatch(given) else _made_up()
+    def observed(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        given = environ.get("HTTP_X_REQUEST_ID", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else _made_up()
+        noted = environ[NOTED] = Noted(request_id, environ["REQUEST_METHOD"], environ["PATH_INFO"])
 
-    @app.after_request
-    def end(response: Response) -> Response:
-        known, asked = vars(app_ctx.g), request_ctx.request
-        response.headers[REQUEST_ID_HEADER] = known["request_id"]
-        ledger.add(
-            Answered(
-                at=time.time(),
-                seconds=time.perf_counter() - known["began"],
-                request_id=known["request_id"],
-                method=asked.method,
-                path=asked.path,
-                route=asked.endpoint or "none",
-                status=response.status_code,
-                # told by the route once a model has answered, never what the caller made up
-                model=known.get("model", ""),
-                version=known.get("version", ""),
-                caller=known.get("caller"),
-                code=known.get("error_code"),
-                stages=known.get("stages", {}),
-                found=known.get("found", ()),
-            )
-        )
-        return response
+        def start(status: str, headers: list[tuple[str, str]], *fault: Any) -> Any:
+            noted.status = int(status[:3])
+            return start_response(status, [*headers, (REQUEST_ID_HEADER, request_id)], *fault)
+
+        answer = application(environ, start)
+        noted.seconds, noted.at = time.perf_counter() - noted.began, time.time()
+        ledger.add(noted)
+        return answer
+
+    app.wsgi_app = observed  # type: ignore[method-assign]
 
 
 def _made_up() -> str:
     """An id; no secret, so that the system need not be asked for chance at each request."""
     return f"{random.getrandbits(128):032x}"
-
-
-def found(results: Sequence[Result]) -> None:
-    """Note what a model found for the present request."""
-    if results:
-        noted, last = app_ctx.g, results[-1].model
-        noted.model, noted.version = last.name, str(last.version)
-        noted.found = [(result.model.name, result.detections) for result in results]
 
 
 def seconds(results: Sequence[Result]) -> dict[str, float]:
@@ -102,35 +95,36 @@ def seconds(results: Sequence[Result]) -> dict[str, float]:
     return stages
 
 
-def book(metrics: Metrics, entry: Answered) -> None:
+def book(metrics: Metrics, noted: Noted) -> None:
     """Count a request, and write its line."""
-    metrics.requests.labels(entry.route, str(entry.status), entry.model, entry.version).inc()
-    metrics.request_seconds.labels(entry.route).observe(entry.seconds)
-    if entry.code is not None:
-        metrics.errors.labels(entry.code).inc()
-    for name, seconds in entry.stages.items():
+    metrics.requests.labels(noted.route, str(noted.status), noted.model, noted.version).inc()
+    metrics.request_seconds.labels(noted.route).observe(noted.seconds)
+    if noted.code is not None:
+        metrics.errors.labels(noted.code).inc()
+    for name, seconds in noted.stages.items():
         metrics.stage(name, seconds)
-    for model, detections in entry.found:
+    for model, detections in noted.found:
         metrics.found(model, detections)
-    level = logging.DEBUG if entry.route in _QUIET and entry.code is None else logging.INFO
+    level = logging.DEBUG if noted.route in _QUIET and noted.code is None else logging.INFO
     if log.isEnabledFor(level):
-        log.handle(_record(entry, level))
+        log.handle(_record(noted, level))
 
 
-def _record(entry: Answered, level: int) -> logging.LogRecord:
+def _record(noted: Noted, level: int) -> logging.LogRecord:
     """The line in the log, of the moment of the answer."""
+    path = get_path_info({"PATH_INFO": noted.path})
     told = {
-        "request_id": entry.request_id,
-        "method": entry.method,
-        "path": entry.path,
-        "status": entry.status,
-        "ms": round(entry.seconds * 1000, 2),
-        "code": entry.code,
-        "model": entry.model,
-        "version": entry.version,
-        "caller": entry.caller,
+        "request_id": noted.request_id,
+        "method": noted.method,
+        "path": path,
+        "status": noted.status,
+        "ms": round(noted.seconds * 1000, 2),
+        "code": noted.code,
+        "model": noted.model,
+        "version": noted.version,
+        "caller": noted.caller,
     }
-    words = (entry.method, entry.path, entry.status)
+    words = (noted.method, path, noted.status)
     record = log.makeRecord(log.name, level, __file__, 0, "%s %s %d", words, None, extra=told)
-    record.created = entry.at
+    record.created = noted.at
     return record

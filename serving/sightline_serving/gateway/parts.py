@@ -13,7 +13,7 @@ from sightline_serving.gateway.fetching import Fetcher
 from sightline_serving.gateway.gate import Gate
 from sightline_serving.gateway.ledger import Ledger
 from sightline_serving.gateway.metrics import Metrics
-from sightline_serving.gateway.observe import Answered
+from sightline_serving.gateway.observe import Noted
 from sightline_serving.gateway.requests import Limits
 from sightline_serving.gateway.security import Guard
 from sightline_serving.gateway.settings import Settings
@@ -29,7 +29,7 @@ class Parts:
     settings: Settings
     detector: Serving
     metrics: Metrics
-    ledger: Ledger[Answered]  # where requests are counted and logged
+    ledger: Ledger[Noted]  # where requests are counted and logged
     gate: Gate
     limits: Limits
     fetcher: Fetcher

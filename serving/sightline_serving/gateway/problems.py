@@ -8,10 +8,10 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import orjson
-from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 
 from sightline.errors import BodyTooLargeError, InputError, MethodError, NotFoundError, SightlineError
+from sightline_serving.gateway.application import Answer, Request
 
 PROBLEM_TYPE: Final = "application/problem+json"
 log = logging.getLogger(__name__)
@@ -27,44 +27,40 @@ def unexpected() -> SightlineError:
     return SightlineError("the gateway failed unexpectedly; its log knows this request's id")
 
 
-def respond(error: SightlineError) -> Response:
-    """An error as a response."""
-    g.error_code = error.code
-    response = Response(
-        orjson.dumps(document(error, g.get("request_id", ""))), error.http_status, content_type=PROBLEM_TYPE
-    )
+def answer(fault: Exception, request: Request) -> Answer:
+    """Any error of any route, to be called while it is handled.
+
+    Of a fault of ours the caller learns the request's id, and the log learns the rest.
+    """
+    if isinstance(fault, SightlineError):
+        return respond(fault, request)
+    if isinstance(fault, MethodNotAllowed):
+        allowed = ", ".join(sorted(fault.valid_methods or ()))
+        return respond(MethodError(f"this address takes {allowed}"), request, ("Allow", allowed))
+    if isinstance(fault, HTTPException):
+        return respond(_of_werkzeug(fault, request), request)
+    log.exception("unexpected %s", type(fault).__name__)
+    return respond(unexpected(), request)
+
+
+def respond(error: SightlineError, request: Request, *headers: tuple[str, str]) -> Answer:
+    """An error of ours as an answer."""
+    request.noted.code = error.code
     if error.retry_after is not None:
-        response.headers["Retry-After"] = str(math.ceil(error.retry_after))
+        headers += (("Retry-After", str(math.ceil(error.retry_after))),)
     if error.http_status == HTTPStatus.UNAUTHORIZED:
-        response.headers["WWW-Authenticate"] = "Bearer"
-    return response
+        headers += (("WWW-Authenticate", "Bearer"),)
+    body = orjson.dumps(document(error, request.noted.request_id))
+    return Answer(body, PROBLEM_TYPE, error.http_status, headers)
 
 
-def install(app: Flask) -> None:
-    """Answer every error of every route with a problem document."""
-    app.register_error_handler(SightlineError, respond)
-    app.register_error_handler(HTTPException, _of_werkzeug)
-    app.register_error_handler(Exception, _unexpected)
-
-
-def _of_werkzeug(error: HTTPException) -> Response:
-    """What Flask itself raises: an unknown address, a wrong method, a body that is too long or broken."""
+def _of_werkzeug(error: HTTPException, request: Request) -> SightlineError:
+    """What Flask and werkzeug raise: an unknown address, a body that is too long or broken."""
     if isinstance(error, NotFound):
-        return respond(NotFoundError("there is nothing at this address; /docs lists what there is"))
-    if isinstance(error, MethodNotAllowed):
-        allowed = ", ".join(sorted(error.valid_methods or ()))
-        response = respond(MethodError(f"this address takes {allowed}"))
-        response.headers["Allow"] = allowed
-        return response
+        return NotFoundError("there is nothing at this address; /docs lists what there is")
     if isinstance(error, RequestEntityTooLarge):
         limit = request.max_content_length or 0
         if (request.content_length or 0) <= limit and request.mimetype == "multipart/form-data":
-            return respond(BodyTooLargeError(f"the form has more than {request.max_form_parts} parts"))
-        return respond(BodyTooLargeError(f"the body is larger than the limit of {limit} bytes"))
-    return respond(InputError(error.description or error.name))
-
-
-def _unexpected(error: Exception) -> Response:
-    """A fault of ours: the caller learns the request's id, the log learns the rest."""
-    log.exception("unexpected %s", type(error).__name__)
-    return respond(unexpected())
+            return BodyTooLargeError(f"the form has more than {request.max_form_parts} parts")
+        return BodyTooLargeError(f"the body is larger than the limit of {limit} bytes")
+    return InputError(error.description or error.name)

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
-from flask import Flask, g, request
 from flask_cors import CORS
 from limits import parse_many
 from limits.storage import storage_from_string
@@ -14,6 +13,7 @@ from limits.strategies import MovingWindowRateLimiter
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from sightline.errors import RateLimitError, UnauthorizedError
+from sightline_serving.gateway.application import Application, Request
 from sightline_serving.gateway.keys import ApiKeys
 from sightline_serving.gateway.settings import Settings
 
@@ -49,10 +49,11 @@ class Guard:
         self._rates = () if settings.rate_limit is None else tuple(parse_many(settings.rate_limit))
         self._limiter = MovingWindowRateLimiter(storage_from_string(settings.rate_store))
 
-    def check(self, key: str) -> None:
+    def check(self, request: Request, key: str) -> None:
         """Name the caller, and count the request as theirs.
 
         Args:
+            request: the caller's.
             key: as sent; empty if none was.
 
         Raises:
@@ -64,22 +65,22 @@ class Guard:
                 raise UnauthorizedError(
                     "send your API key as `Authorization: Bearer KEY` or as `X-API-Key: KEY`"
                 )
-            g.caller = self._keys.owner(key)
-            if g.caller is None:
+            request.noted.caller = self._keys.owner(key)
+            if request.noted.caller is None:
                 raise UnauthorizedError("this API key is not known")
-        caller = g.get("caller") or request.remote_addr or ""
+        caller = request.noted.caller or request.remote_addr or ""
         for rate in self._rates:
             if not self._limiter.hit(rate, caller):
                 reset = self._limiter.get_window_stats(rate, caller).reset_time
                 wait = max(reset - time.time(), 1.0)
                 raise RateLimitError(f"more than {rate}; try again in {wait:.0f} s", retry_after=wait)
 
-    def check_form(self) -> None:
+    def check_form(self, request: Request) -> None:
         """As `check`, for the one route whose callers may put the key into the form."""
-        self.check(_header_key() or request.form.get("api_key", ""))
+        self.check(request, _header_key(request) or request.form.get("api_key", ""))
 
 
-def install(app: Flask, settings: Settings, guard: Guard) -> None:
+def install(app: Application, settings: Settings, guard: Guard) -> None:
     """Guard every route of the application."""
     if settings.proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.proxies)  # type: ignore[method-assign]
@@ -89,10 +90,11 @@ def install(app: Flask, settings: Settings, guard: Guard) -> None:
     if settings.api_keys is None and settings.rate_limit is None:
         return
 
-    @app.before_request
-    def check() -> None:
-        if not _open() and request.endpoint != FORM_KEY_ENDPOINT:
-            guard.check(_header_key())
+    def check(request: Request) -> None:
+        if not _open(request) and request.endpoint != FORM_KEY_ENDPOINT:
+            guard.check(request, _header_key(request))
+
+    app.checks.append(check)
 
 
 def _with_headers(application: WSGIApplication) -> WSGIApplication:
@@ -110,12 +112,12 @@ def _with_headers(application: WSGIApplication) -> WSGIApplication:
     return answer
 
 
-def _open() -> bool:
+def _open(request: Request) -> bool:
     """Whether the address is open to all; one that does not exist says so to everybody."""
     return request.method == "OPTIONS" or request.blueprint is None or request.blueprint in OPEN_BLUEPRINTS
 
 
-def _header_key() -> str:
+def _header_key(request: Request) -> str:
     """Where the API's own callers and DOODS's put it."""
     kind, _, token = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() == "bearer" and token:

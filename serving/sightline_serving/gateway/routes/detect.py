@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from flask import Blueprint, Response
-from flask.globals import app_ctx, request_ctx
+from flask import Blueprint
 
 from sightline.detections import Result
 from sightline_serving.gateway import answers, observe
+from sightline_serving.gateway.application import Answer, Request, View
 from sightline_serving.gateway.parts import Parts
 from sightline_serving.gateway.requests import read_detect
 from sightline_serving.gateway.routes import addresses
@@ -20,8 +20,10 @@ def blueprint(parts: Parts) -> Blueprint:
     routes = Blueprint("detect", __name__)
     settings = parts.settings
 
-    def detect(model: str | None = None, version: int | None = None, label: str | None = None) -> Response:
-        request, noted = request_ctx.request, app_ctx.g  # themselves: each look through a proxy costs
+    def detect(
+        request: Request, model: str | None = None, version: int | None = None, label: str | None = None
+    ) -> Answer:
+        noted = request.noted
         with parts.gate.admitted():
             asked = read_detect(request, parts.limits, parts.fetcher.fetch)
             kind = answers.wanted_picture(request)
@@ -39,11 +41,11 @@ def blueprint(parts: Parts) -> Blueprint:
                     outcomes = [asked.broken.get(i, outcome) for i, outcome in enumerate(outcomes)]
                 found = time.perf_counter()
                 results = [outcome for outcome in outcomes if isinstance(outcome, Result)]
-                observe.found(results)
+                noted.answered(results)
                 if kind is None:
-                    response = answers.results(asked, outcomes)
+                    body, kind = answers.results(asked, outcomes, noted.request_id)
                 else:
-                    response = answers.picture(asked, outcomes, kind, settings.max_pixels)
+                    body, kind = answers.picture(asked, outcomes, kind, settings.max_pixels)
             if parts.shadow is not None:
                 parts.shadow.mirror(asked.images, asked.options, ref, outcomes)
         encoded = time.perf_counter()
@@ -52,11 +54,12 @@ def blueprint(parts: Parts) -> Blueprint:
             **observe.seconds(results),
             "encode": encoded - found,
         }
-        response.headers["Server-Timing"] = server_timing({**stages, "total": encoded - noted.began})
-        return response
+        timing = server_timing({**stages, "total": encoded - noted.began})
+        return Answer(body, kind, headers=(("Server-Timing", timing),))
 
+    view = View(detect)
     for address in addresses.action("detect"):
-        routes.add_url_rule(address, "detect", detect, methods=["POST"])
+        routes.add_url_rule(address, "detect", view, methods=["POST"])
     return routes
 
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import orjson
-from flask import Blueprint, Response, g, request
-from flask.typing import ResponseReturnValue
+from flask import Blueprint
 
 from sightline.contract import ModelRef
 from sightline.detections import Detection, Result
@@ -21,6 +20,7 @@ from sightline.errors import InvalidOptionError, NoImageError, SightlineError
 from sightline.options import DetectOptions
 from sightline_serving.gateway import observe, problems
 from sightline_serving.gateway.answers import JSON_TYPE
+from sightline_serving.gateway.application import Answer, Operation, Request, View
 from sightline_serving.gateway.asked_options import number
 from sightline_serving.gateway.parts import Parts
 from sightline_serving.gateway.requests import PICTURE_FIELD, from_base64, read_body, read_json
@@ -41,12 +41,12 @@ def blueprint(parts: Parts) -> Blueprint:
 
 
 def _add_deepstack(routes: Blueprint, parts: Parts) -> None:
-    def deepstack(model: str | None = None) -> Response:
+    def deepstack(request: Request, model: str | None = None) -> Answer:
         begun = time.perf_counter()
         with parts.gate.admitted():  # before the form is read, which takes as long as its sender likes
-            parts.guard.check_form()
-            options, image = _deepstack_form()
-            found = _detect(parts, image, options, parts.ref(model))
+            parts.guard.check_form(request)
+            options, image = _deepstack_form(request)
+            found = _detect(parts, request, image, options, parts.ref(model))
         predictions = [
             {
                 "label": item.label,
@@ -66,7 +66,7 @@ def _add_deepstack(routes: Blueprint, parts: Parts) -> None:
     routes.add_url_rule("/v1/vision/custom/<model>", "deepstack", view, methods=["POST"])
 
 
-def _deepstack_form() -> tuple[DetectOptions, bytes]:
+def _deepstack_form(request: Request) -> tuple[DetectOptions, bytes]:
     if PICTURE_FIELD not in request.files:
         raise NoImageError("No image file found: send it as the form's `image`")
     threshold = DEEPSTACK_THRESHOLD
@@ -76,14 +76,15 @@ def _deepstack_form() -> tuple[DetectOptions, bytes]:
 
 
 def _add_doods(routes: Blueprint, parts: Parts) -> None:
-    def doods() -> Response:
+    def doods(request: Request) -> Answer:
         with parts.gate.admitted():
             asked = read_json(read_body(request))
             thresholds = _thresholds(asked.get("detect"))
             regions = [_Region.read(region) for region in _list(asked.get("regions"))]
             ref = _named(parts, asked.get("detector_name"))
             options = DetectOptions(threshold=min(1.0, *thresholds.values()))
-            found = _detect(parts, from_base64(asked.get("data"), "data"), options, ref)
+            image = from_base64(asked.get("data"), "data")
+            found = _detect(parts, request, image, options, ref)
         kept = [
             item
             for item in found.detections
@@ -92,7 +93,7 @@ def _add_doods(routes: Blueprint, parts: Parts) -> None:
         ]
         return _json({"id": asked.get("id", ""), "detections": [_as_doods(item) for item in kept]})
 
-    def detectors() -> Response:
+    def detectors(request: Request) -> Answer:
         names = parts.settings.listed_models
         listed = [_detector(parts, DEFAULT_NAME, names[0]), *(_detector(parts, name, name) for name in names)]
         return _json({"detectors": listed})
@@ -125,17 +126,17 @@ def _detector(parts: Parts, name: str, model: str) -> dict[str, Any]:
     }
 
 
-def _detect(parts: Parts, image: bytes, options: DetectOptions, ref: ModelRef) -> Result:
+def _detect(parts: Parts, request: Request, image: bytes, options: DetectOptions, ref: ModelRef) -> Result:
     with parts.gate.working(parts.settings.timeout):
         found = parts.detector.detect(
             image,
             options,
             model=ref,
             timeout=parts.settings.timeout,
-            request_id=g.request_id,
+            request_id=request.noted.request_id,
         )
-    observe.found([found])
-    g.stages = observe.seconds([found])
+    request.noted.answered([found])
+    request.noted.stages = observe.seconds([found])
     return found
 
 
@@ -193,22 +194,18 @@ def _as_doods(item: Detection) -> dict[str, Any]:
     }
 
 
-def _answering(
-    view: Callable[..., Response], failed: Callable[[SightlineError], Mapping[str, Any]]
-) -> Callable[..., ResponseReturnValue]:
+def _answering(operation: Operation, failed: Callable[[SightlineError], Mapping[str, Any]]) -> View:
     """A view whose errors are told in the words of the service that it stands in for."""
 
-    def answer(**place: str) -> ResponseReturnValue:
+    def answer(request: Request, **place: Any) -> Answer:
         try:
-            return view(**place)
+            return operation(request, **place)
         except SightlineError as error:
-            response = problems.respond(error)
-            response.data, response.content_type = orjson.dumps(failed(error)), JSON_TYPE
-            return response
+            told = problems.respond(error, request)
+            return replace(told, body=orjson.dumps(failed(error)), content_type=JSON_TYPE)
 
-    answer.__doc__ = view.__doc__
-    return answer
+    return View(answer)
 
 
-def _json(plain: Mapping[str, Any] | Iterable[Any]) -> Response:
-    return Response(orjson.dumps(plain), content_type=JSON_TYPE)
+def _json(plain: Mapping[str, Any] | Iterable[Any]) -> Answer:
+    return Answer(orjson.dumps(plain), JSON_TYPE)

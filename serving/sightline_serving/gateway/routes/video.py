@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 import orjson
-from flask import Blueprint, Response, g, request
+from flask import Blueprint, Response, request
 
 from sightline.contract import ModelRef
 from sightline.errors import OverloadedError, SightlineError
@@ -22,7 +22,7 @@ from sightline.frame_result import FrameResult, Tally
 from sightline.options import DetectOptions
 from sightline.pipeline import batched, in_order
 from sightline.video import Frame
-from sightline_serving.gateway import problems
+from sightline_serving.gateway import observe, problems
 from sightline_serving.gateway.parts import Parts
 from sightline_serving.gateway.routes import addresses
 from sightline_serving.gateway.video_frames import DecodedVideo
@@ -54,7 +54,8 @@ def blueprint(parts: Parts) -> Blueprint:
             options, frame_options = read_video(request, folder / "video", parts.settings)
             resize = parts.detector.resize(ref)  # an unknown model is told before a decoder starts
             video = stack.enter_context(DecodedVideo(folder / "video", frame_options, resize, parts.settings))
-            lines = _Lines(_lines(parts, video, ref, options, g.request_id), stack.pop_all())
+            request_id = request.environ[observe.NOTED].request_id
+            lines = _Lines(_lines(parts, video, ref, options, request_id), stack.pop_all())
         return Response(lines, content_type=NDJSON_TYPE, headers={"X-Accel-Buffering": "no"})
 
     for address in addresses.action("detectVideo"):

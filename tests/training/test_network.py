@@ -16,7 +16,7 @@ from sightline.images import decode
 from sightline_training import boxes
 from sightline_training.detector import Detector
 from sightline_training.folding import fold_batch_norm
-from sightline_training.losses import box_loss, class_loss
+from sightline_training.losses import CLASS_LOSSES, VARIFOCAL, AnchoredLoss
 from sightline_training.model import BOXES, CLASSES, Architecture, build_ssd
 from sightline_training.starting import read_start
 from sightline_training.suppression import SuppressionOptions, suppress
@@ -68,17 +68,43 @@ def test_a_box_gets_its_anchors_and_an_ignored_one_silences_its_own() -> None:
     assert ignored_hot[0].numpy()[iou < 0.4, 2].all()
 
 
+@pytest.mark.parametrize("class_loss", CLASS_LOSSES)
 @pytest.mark.parametrize("overlap", [0.0, 2.0])
-def test_losses_are_nothing_for_the_right_answer_and_more_for_a_wrong_one(overlap: float) -> None:
+def test_losses_are_nothing_for_the_right_answer_and_more_for_a_wrong_one(
+    overlap: float, class_loss: str
+) -> None:
     anchors = Architecture(2, 96, 96).anchors()
-    match = Matcher(anchors, 2, matched=0.5, unmatched=0.4)
-    loss = box_loss(anchors, overlap)
-    code, hot = match(tf.constant([[[0.1, 0.1, 0.6, 0.6]]]), tf.constant([[1]]))
-    assert float(loss(code, code[..., :4])) == pytest.approx(0, abs=1e-5)
-    assert float(loss(code, code[..., :4] + 1)) > 1 + overlap / 2
-    right = (hot[..., :2] - 0.5) * 40
-    assert float(class_loss(0.25)(hot, right)) < 1e-6
-    assert float(class_loss(0.25)(hot, -right)) > 1
+    code, hot = Matcher(anchors, 2, matched=0.5, unmatched=0.4)(
+        tf.constant([[[0.1, 0.1, 0.6, 0.6]]]), tf.constant([[1]])
+    )
+    loss = AnchoredLoss(anchors, overlap, class_loss, 0.25)
+    wanted = {BOXES: code, CLASSES: hot}
+    right = {BOXES: code[..., :4], CLASSES: (hot[..., :2] - 0.5) * 40}
+    nothing = loss(wanted, right)
+    assert float(nothing[BOXES]) == pytest.approx(0, abs=1e-5)
+    assert float(nothing[CLASSES]) < 1e-5
+    assert float(loss(wanted, {**right, BOXES: code[..., :4] + 1})[BOXES]) > 1 + overlap / 2
+    assert float(loss(wanted, {**right, CLASSES: -right[CLASSES]})[CLASSES]) > 1
+
+
+def test_the_varifocal_loss_asks_a_score_for_the_overlap_of_its_box() -> None:
+    anchors = Architecture(1, 96, 96).anchors()
+    code, hot = Matcher(anchors, 1, matched=0.5, unmatched=0.4)(
+        tf.constant([[[0.1, 0.1, 0.6, 0.6]]]), tf.constant([[1]])
+    )
+    moved = code[..., :4] + [3.0, 0.0, 0.0, 0.0]  # 0.3 of an anchor's height
+    answering = code[0, :, 4].numpy() > 0
+    overlap = boxes.iou(
+        boxes.decode(code[..., :4], tf.constant(anchors)), boxes.decode(moved, tf.constant(anchors))
+    ).numpy()[0]
+    assert (overlap[answering] < 0.9).all()
+    scores = np.where(answering, overlap, 1e-9)[None, :, None]
+    loss = AnchoredLoss(anchors, 0.0, VARIFOCAL, 0.25)
+    with tf.GradientTape() as tape:
+        logits = tf.Variable(np.log(scores / (1 - scores)), dtype=tf.float32)
+        classes = loss({BOXES: code, CLASSES: hot}, {BOXES: moved, CLASSES: logits})[CLASSES]
+    # The least is where each score is the overlap.
+    np.testing.assert_allclose(tape.gradient(classes, logits).numpy()[0], 0, atol=1e-4)
 
 
 def test_suppression_keeps_one_of_two_alike_and_both_of_two_classes() -> None:

@@ -15,6 +15,7 @@ from sightline_training import checkpoint
 from sightline_training.augmentation import AugmentationOptions
 from sightline_training.families import Described, architecture_from_json, family_of
 from sightline_training.labels import LabelMap
+from sightline_training.losses import CLASS_LOSSES, FOCAL
 from sightline_training.replacing import write_text
 
 _SETTINGS: Final = "run.json"
@@ -22,6 +23,7 @@ _LAST: Final = "last.npz"
 _BEST: Final = "best.npz"
 _DONE: Final = "done.json"
 _METRICS: Final = "metrics.json"
+METRICS, THRESHOLDS = "metrics", "thresholds"  # keys in it
 _BOARD: Final = "tensorboard"
 
 
@@ -41,6 +43,7 @@ class FitOptions:
     patience: int = 0  # evaluations without a better AP after which to stop; 0 never stops
     matched: float = 0.5  # IoU from which an anchor answers for a box
     unmatched: float = 0.4  # IoU below which an anchor is background
+    class_loss: str = FOCAL  # or VARIFOCAL, for networks that place boxes well from the start
     focal_alpha: float = 0.25  # weight of what is there, in the class loss; the rest is of what is not
     overlap_weight: float = 0.0  # of 1 - GIoU beside smooth L1, in the box loss
     seed: int = 1
@@ -50,6 +53,8 @@ class FitOptions:
         for name in ("steps", "batch_size", "checkpoint_every", "evaluate_every"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; it is at least 1")
+        if self.class_loss not in CLASS_LOSSES:
+            raise InputError(f"class_loss is {self.class_loss!r}; it is one of {', '.join(CLASS_LOSSES)}")
         if self.evaluate_every % self.checkpoint_every:
             raise InputError(
                 f"evaluate_every is {self.evaluate_every}; it is a multiple of checkpoint_every, "
@@ -156,7 +161,7 @@ class Run:
         write_text(self.folder / _METRICS, json.dumps(metrics, indent=2))
 
     def metrics(self) -> dict[str, Any]:
-        """What `evaluate` found, or nothing."""
+        """What `evaluate` found: METRICS by name, THRESHOLDS by class id (in JSON a text); or nothing."""
         path = self.folder / _METRICS
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         return found

@@ -10,7 +10,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from sightline_training.boxes import decode
-from sightline_training.losses import box_loss, class_loss
+from sightline_training.losses import AnchoredLoss
 from sightline_training.model import BOXES, CLASSES
 from sightline_training.suppression import SuppressionOptions
 from sightline_training.targets import Matcher
@@ -28,7 +28,7 @@ class Anchored:
         anchors: float32 [A, 4], center y, center x, height, width, 0 to 1.
     """
 
-    suppression = SuppressionOptions(vote=0.8)  # chosen on validation folds of photographs
+    suppression = SuppressionOptions(vote=0.8, rival=0.5)  # chosen on validation folds of photographs
 
     def __init__(self, classes: int, anchors: NDArray[np.float32]) -> None:
         self._classes = classes
@@ -46,14 +46,9 @@ class Anchored:
 
     def compile(self, model: keras.Model, optimizer: keras.Optimizer, options: FitOptions) -> None:
         """As `Family.compile`."""
-        model.compile(
-            optimizer=optimizer,
-            loss={
-                BOXES: box_loss(self._anchors, options.overlap_weight),
-                CLASSES: class_loss(options.focal_alpha),
-            },
-            jit_compile=False,
-        )  # XLA on the CPU is ten times slower
+        loss = AnchoredLoss(self._anchors, options.overlap_weight, options.class_loss, options.focal_alpha)
+        model.teach(loss, (BOXES, CLASSES))
+        model.compile(optimizer=optimizer, jit_compile=False)  # XLA on the CPU is ten times slower
 
     def read(self, said: dict[str, Any]) -> tuple[tf.Tensor, tf.Tensor]:
         """As `Family.read`."""

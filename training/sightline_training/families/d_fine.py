@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -17,6 +16,7 @@ from sightline_training.families.hub import (
     scaled_input,
 )
 from sightline_training.families.set_loss import SetLoss
+from sightline_training.families.taught import TaughtNetwork
 from sightline_training.suppression import SuppressionOptions
 
 if TYPE_CHECKING:
@@ -25,22 +25,6 @@ if TYPE_CHECKING:
 
 TRUE_BOXES = "boxes"  # target float32 [N, B, 4], center x, center y, width, height, 0 to 1
 TRUE_LABELS = "labels"  # target int32 [N, B], from 0; -1 where there is no box
-
-
-class _Network(keras.Model):  # type: ignore[misc]  # Keras has no types
-    """A network whose loss looks at all of its outputs together."""
-
-    objective: Callable[[dict[str, Any], dict[str, Any]], tf.Tensor]
-
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> tf.Tensor:
-        return self.objective(y, y_pred)
 
 
 class DFine:
@@ -59,8 +43,9 @@ class DFine:
             if isinstance(layer, keras.layers.Conv2D):
                 _without_xla(layer)
         pixels, scaled = scaled_input(self._architecture)
-        model = _Network(pixels, task(scaled), name=self._architecture.family)
-        model.objective = SetLoss(task)
+        model = TaughtNetwork(pixels, task(scaled), name=self._architecture.family)
+        loss = SetLoss(task)
+        model.teach(lambda true, said: {"set": loss(true, said)})
         return model
 
     def freeze(self, model: keras.Model, count: int) -> None:

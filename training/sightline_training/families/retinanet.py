@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sightline_training.boxes import CODER_SCALES
 from sightline_training.families.anchored import Anchored
 from sightline_training.families.hub import HubArchitecture, build_task, freeze_hub, keras_hub, scaled_input
+from sightline_training.families.taught import TaughtNetwork
 from sightline_training.model import BOXES, CLASSES
 
 _TO_YX: Final = (1, 0, 3, 2)  # KerasHub's codes are dx dy dw dh, ours ty tx th tw
@@ -34,7 +35,7 @@ class RetinaNet(Anchored):
         pixels, scaled = scaled_input(self._architecture)
         said = task(scaled)
         codes = keras.ops.take(said["bbox_regression"], _TO_YX, axis=-1) * np.array(CODER_SCALES, np.float32)
-        return keras.Model(
+        return TaughtNetwork(
             pixels, {BOXES: codes, CLASSES: said["cls_logits"]}, name=self._architecture.family
         )
 

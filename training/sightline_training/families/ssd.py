@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 
 from sightline_training.families.anchored import Anchored
+from sightline_training.families.taught import TaughtNetwork
 from sightline_training.folding import fold_batch_norm
 from sightline_training.model import Architecture, build_ssd
 
@@ -18,7 +19,8 @@ class Ssd(Anchored):
 
     def build(self) -> keras.Model:
         """As `Family.build`."""
-        return build_ssd(self._architecture)
+        net = build_ssd(self._architecture)
+        return TaughtNetwork(net.inputs[0], net.output, name=net.name)
 
     def freeze(self, model: keras.Model, count: int) -> None:
         """As `Family.freeze`."""

@@ -15,11 +15,12 @@ from sightline.image_header import ImageHeader, read_header
 DEFAULT_MAX_PIXELS: Final = 50_000_000  # 150 MB decoded; a 48-megapixel phone picture passes
 
 # Decoding a JPEG to a fraction of its size skips most of the inverse transform.
-_REDUCED: Final = (
-    (8, cv2.IMREAD_REDUCED_COLOR_8),
-    (4, cv2.IMREAD_REDUCED_COLOR_4),
-    (2, cv2.IMREAD_REDUCED_COLOR_2),
-)
+_REDUCED: Final = {
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+}
+JPEG_REDUCTIONS: Final = tuple(_REDUCED)  # by which a side is divided, the strongest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ def to_rgb(bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _reduction(header: ImageHeader, at_least: tuple[int, int]) -> int:
     """The decoder's flag for the strongest reduction that leaves at least (height, width)."""
     width, height = header.upright_size
-    for factor, flag in _REDUCED:
+    for factor, flag in _REDUCED.items():
         if height >= factor * at_least[0] and width >= factor * at_least[1]:
             return flag
     return cv2.IMREAD_COLOR

@@ -9,30 +9,35 @@ from support.labelled import write_voc
 from support.model_servers import server_here
 from support.running_gateway import running_gateway
 
-from bench.parity import GRPC, HTTP, PIXELS, Way, answers, compare, report, within
+from bench.parity import ENCODED, GRPC, HTTP, PIXELS, Way, answers, compare, report, within
 from sightline_training.examples import Dataset
 from sightline_training.presets import load_preset
 from sightline_training.workflow import begin_run, export_run, train_run, whole
 
-PICTURES = 40
+PICTURES = 12  # few, and learnt by heart: of a half-trained network, AP turns on the last digit of a pixel
 PRESET = """
 [network]
 size = 128
 multiplier = 0.25
 [fit]
-steps = 150
-batch_size = 16
-learning_rate = 0.012
+steps = 300
+batch_size = 8
+learning_rate = 0.008
 warmup_steps = 10
 average = 0.9
-checkpoint_every = 150
-evaluate_every = 150
+checkpoint_every = 300
+evaluate_every = 300
 matched = 0.4
 unmatched = 0.3
 focal_alpha = 0.5
+overlap_weight = 1.0
 [augmentation]
 zoom_out = 0.0
 zoom_in = 0.0
+brightness = 0.0
+contrast = 0.0
+saturation = 0.0
+tint = 0.0
 """
 
 
@@ -57,11 +62,10 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, dict[str, 
 
 @pytest.mark.slow
 def test_all_ways_in_measure_the_same(found: tuple[Dataset, dict[str, Any]]) -> None:
-    """Of a network that has learnt so little, AP turns on the last digit of a pixel, and the graph's own
-    decoder rounds otherwise than OpenCV: `make parity` holds that way against the others on a real run."""
     dataset, outputs = found
-    ways = compare(dataset, {name: outputs[name] for name in (PIXELS, GRPC, HTTP)})
-    assert ways[0].ap > 0.15, "it has learnt too little for its AP to say anything"
+    ways = compare(dataset, outputs)
+    assert [way.name for way in ways] == [PIXELS, ENCODED, GRPC, HTTP]
+    assert ways[0].ap > 0.7, "it has learnt too little for its AP to say anything"
     assert within(ways), ways
 
 
@@ -79,3 +83,5 @@ def test_the_report_says_whether_the_aim_is_met(points: float, verdict: str) -> 
     text = report(ways, 31)
     assert f"points of AP: {verdict}." in text
     assert f"| HTTP | {77 + points:.2f} | 90.00 | {points:+.2f} |" in text
+def test_dbg(found):
+    print(compare(*found))

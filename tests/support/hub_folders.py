@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 CLASSES = 4  # of the network in the folder, as if COCO's 80
+SIZE = 128  # pixels of the input
 STRIDE = 32
 
 
@@ -29,7 +30,7 @@ def save_retinanet(folder: Path, *, seed: int = 0) -> Path:
     )
     # ImageNet's mean and deviation, as the published weights have them
     converter = layers.RetinaNetImageConverter(
-        image_size=(128, 128), scale=[0.0171, 0.0175, 0.0174], offset=[-2.118, -2.036, -1.804]
+        image_size=(SIZE, SIZE), scale=[0.0171, 0.0175, 0.0174], offset=[-2.118, -2.036, -1.804]
     )
     return _save(models.RetinaNetObjectDetector, backbone, converter, folder)
 
@@ -67,7 +68,7 @@ def save_d_fine(folder: Path, *, seed: int = 0) -> Path:
         hidden_dim=32,
         learn_initial_query=False,
         num_queries=30,
-        anchor_image_size=(128, 128),
+        anchor_image_size=(SIZE, SIZE),
         feat_strides=[16, 32],
         num_feature_levels=2,
         encoder_in_channels=[32, 64],
@@ -90,7 +91,7 @@ def save_d_fine(folder: Path, *, seed: int = 0) -> Path:
     return _save(
         models.DFineObjectDetector,
         backbone,
-        layers.DFineImageConverter(image_size=(128, 128), scale=1 / 255),
+        layers.DFineImageConverter(image_size=(SIZE, SIZE), scale=1 / 255),
         folder,
     )
 
@@ -99,3 +100,6 @@ def _save(kind: Any, backbone: Any, converter: Any, folder: Path) -> Path:
     preprocessor = kind.preprocessor_cls(image_converter=converter)
     kind(backbone=backbone, num_classes=CLASSES, preprocessor=preprocessor).save_to_preset(str(folder))
     return folder
+
+
+SAVERS = {"retinanet": save_retinanet, "d_fine": save_d_fine}

@@ -1,4 +1,4 @@
-"""Cross-validation and the evaluations on the way, on drawn pictures."""
+"""Cross-validation, on drawn pictures."""
 
 from __future__ import annotations
 
@@ -7,49 +7,31 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tensorflow as tf
-from click.testing import CliRunner
 from support.labelled import write_voc
-from tensorboard.backend.event_processing.event_accumulator import IMAGES, TENSORS, EventAccumulator
+from support.training_runs import train_command, write_preset
 
-from sightline_training.cli import data as _data  # noqa: F401 - adds its commands
-from sightline_training.cli import model as _model  # noqa: F401
-from sightline_training.cli.main import cli
+from sightline.errors import InputError
+from sightline_training.asked import asked_version
+from sightline_training.crossval import kept_for
+from sightline_training.presets import load_preset
 from sightline_training.run import Run
-from sightline_training.splits import cut
-
-PRESET = """
-[network]
-size = 96
-multiplier = 0.25
-[fit]
-steps = {steps}
-batch_size = 4
-learning_rate = {rate}
-warmup_steps = 1
-checkpoint_every = 2
-evaluate_every = 2
-patience = {patience}
-"""
-
-
-def preset(folder: Path, steps: int, rate: float = 5e-4, patience: int = 0) -> str:
-    path = folder / f"preset-{steps}-{patience}.toml"
-    path.write_text(PRESET.format(steps=steps, rate=rate, patience=patience))
-    return str(path)
-
-
-def command(*arguments: object) -> str:
-    result = CliRunner().invoke(cli, [str(item) for item in arguments], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.output
+from sightline_training.splits import cut, fold_of
+from sightline_training.workflow import begin_run, whole
 
 
 @pytest.mark.slow
 def test_every_picture_is_held_out_once_and_a_second_call_trains_nothing(tmp_path: Path) -> None:
     dataset = write_voc(tmp_path / "data", 9)
-    arguments = ["crossval", "--data", tmp_path / "data", "--preset", preset(tmp_path, 2), "--folds", 3]
-    told = command(*arguments, "--out", tmp_path / "cv")
+    arguments = [
+        "crossval",
+        "--data",
+        tmp_path / "data",
+        "--preset",
+        write_preset(tmp_path, steps=2, every=2),
+        "--folds",
+        3,
+    ]
+    told = train_command(*arguments, "--out", tmp_path / "cv")
     summary = json.loads((tmp_path / "cv" / "crossval.json").read_text())
     assert sum(fold["pictures"] for fold in summary["folds"]) == 9
     assert all(fold["cpu_seconds"] > 0 for fold in summary["folds"])
@@ -60,33 +42,52 @@ def test_every_picture_is_held_out_once_and_a_second_call_trains_nothing(tmp_pat
     held_out = [name for run in runs for name in run.settings.data["held_out"]]
     assert sorted(held_out) == sorted(example.name for example in dataset.examples)
     before = [run.last.stat().st_mtime_ns for run in runs]
-    command(*arguments, "--out", tmp_path / "cv", "--report", tmp_path / "report")
+    train_command(*arguments, "--out", tmp_path / "cv", "--report", tmp_path / "report")
     assert json.loads((tmp_path / "report" / "metrics.json").read_text())["thresholds"].keys() == {"1", "2"}
     assert [run.last.stat().st_mtime_ns for run in runs] == before
     assert json.loads((tmp_path / "cv" / "crossval.json").read_text()) == summary
 
 
 @pytest.mark.slow
-def test_a_run_that_gets_no_better_stops_and_tensorboard_has_all_of_it(tmp_path: Path) -> None:
+def test_thresholds_of_all_parts_go_into_the_card_of_a_run_on_all_pictures(tmp_path: Path) -> None:
     write_voc(tmp_path / "data", 9)
-    out = tmp_path / "run"
-    recipe = preset(tmp_path, 40, rate=1e-9, patience=2)
-    command("fit", "--data", tmp_path / "data", "--folds", 3, "--preset", recipe, "--out", out)
-    run = Run.open(out)
-    assert run.done
-    board = EventAccumulator(str(run.board), {TENSORS: 0, IMAGES: 0}).Reload()
-    tags = set(board.Tags()["tensors"])
-    assert {"training/loss", "training/learning rate", "held out/AP", "held out/AP50"} <= tags
-    assert "held out" in tags  # pictures with boxes
-    steps = [event.step for event in board.Tensors("held out/AP")]
-    assert steps == [2, 4, 6]  # the first is the best, and two more are waited for
-    losses = [tf.make_ndarray(event.tensor_proto) for event in board.Tensors("training/loss")]
-    assert np.isfinite(losses).all()
-    _width, _height, *drawn = tf.make_ndarray(board.Tensors("held out")[0].tensor_proto)
-    assert len(drawn) == 3
-    for picture in drawn:
-        pixels = tf.io.decode_png(picture).numpy().reshape(-1, 3)
-        assert (pixels == [0, 255, 0]).all(-1).any()  # the labelled box
+    learn = ["--data", tmp_path / "data", "--preset", write_preset(tmp_path, steps=2, every=2)]
+    folds, run, models = tmp_path / "cv", tmp_path / "run", tmp_path / "models" / "droids"
+    train_command("crossval", *learn, "--folds", 3, "--out", folds)
+    train_command("fit", *learn, "--folds", 1, "--out", run)
+    export = ["export", run, models, "--data", tmp_path / "data"]
+    assert "its card has no thresholds" in train_command(*export)
+    assert "its card has no thresholds" not in train_command(*export, "--crossval", folds)
+    found = json.loads((folds / "crossval.json").read_text())
+    bare, full = (asked_version(models / number).card for number in ("1", "2"))
+    assert (bare.thresholds, bare.metrics) == ({}, {})
+    assert full.thresholds == {int(number): value for number, value in found["thresholds"].items()}
+    assert set(full.thresholds) == {1, 2}
+    assert full.metrics == found["metrics"]
+    assert full.data["pictures"] == 9
+
+
+def test_a_card_takes_no_numbers_of_another_recipe_or_of_other_pictures(tmp_path: Path) -> None:
+    write_voc(tmp_path / "data", 9)
+    write_voc(tmp_path / "fewer", 6)
+    recipe, other = (load_preset(write_preset(tmp_path, steps=steps, every=2)) for steps in (2, 4))
+    everything, folds = whole(tmp_path / "data"), tmp_path / "cv"
+    begin_run(folds / "fold-0", fold_of(everything.training, 0, folds=3), recipe)
+    run = begin_run(tmp_path / "run", everything, recipe)
+    with pytest.raises(InputError, match=r"holds no cross-validation: crossval\.json is missing"):
+        kept_for(run, folds)
+    facts: dict[str, object] = {"mean": {"AP": 0.5}}
+    (folds / "crossval.json").write_text(json.dumps(facts))
+    with pytest.raises(InputError, match="is not finished; the same `crossval` command goes on with it"):
+        kept_for(run, folds)
+    kept = {"metrics": {"AP": 0.4}, "thresholds": {"1": 0.3, "2": 0.4}}
+    facts |= {**kept, "fingerprint": everything.training.fingerprint()}
+    (folds / "crossval.json").write_text(json.dumps(facts))
+    assert kept_for(run, folds) == kept
+    with pytest.raises(InputError, match="another recipe, or from other weights"):
+        kept_for(begin_run(tmp_path / "longer", everything, other), folds)
+    with pytest.raises(InputError, match="has learnt from other pictures"):
+        kept_for(begin_run(tmp_path / "part", whole(tmp_path / "fewer"), recipe), folds)
 
 
 def test_near_duplicates_are_never_on_both_sides(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from support.labelled import write_voc
+from support.training_runs import train_command, train_process, write_preset
 
 from sightline.contract import ModelCard
 from sightline.errors import InputError
@@ -27,16 +27,6 @@ from sightline_training.proof import ServedModel
 from sightline_training.run import FitOptions, Run
 from sightline_training.versions import next_version, versions_of
 
-PRESET = """
-[network]
-size = 96
-multiplier = 0.25
-[fit]
-steps = {steps}
-batch_size = 4
-checkpoint_every = 4
-evaluate_every = 4
-"""
 WAIT_S = 400  # for a process that starts TensorFlow on a busy machine
 
 
@@ -46,21 +36,19 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def preset(tmp_path: Path, steps: int) -> str:
-    path = tmp_path / f"tiny-{steps}.toml"
-    path.write_text(PRESET.format(steps=steps))
-    return str(path)
-
-
-def command(*arguments: object) -> list[str]:
-    program = "from sightline_training.cli import main; main()"
-    return [sys.executable, "-c", program, *(str(item) for item in arguments)]
-
-
 @pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_where_an_unbroken_one_does(tmp_path: Path, data: Path) -> None:
-    fit = ["fit", "--data", str(data), "--preset", preset(tmp_path, 8), "--folds", "3", "--out"]
-    process = subprocess.Popen(command(*fit, tmp_path / "cut"), stderr=subprocess.DEVNULL)
+    fit = [
+        "fit",
+        "--data",
+        str(data),
+        "--preset",
+        write_preset(tmp_path, steps=8, every=4),
+        "--folds",
+        "3",
+        "--out",
+    ]
+    process = subprocess.Popen(train_process(*fit, tmp_path / "cut"), stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + WAIT_S
         while not (tmp_path / "cut" / "last.npz").exists():
@@ -71,13 +59,11 @@ def test_a_killed_run_goes_on_and_ends_where_an_unbroken_one_does(tmp_path: Path
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert not Run.open(tmp_path / "cut").done
-    invoke = CliRunner().invoke
-    refused = invoke(cli, [*fit, str(tmp_path / "cut")])
+    refused = CliRunner().invoke(cli, [*fit, str(tmp_path / "cut")])
     assert isinstance(refused.exception, InputError)
     assert "--resume goes on with it" in refused.exception.detail
-    for arguments in ([str(tmp_path / "cut"), "--resume"], [str(tmp_path / "whole")]):
-        result = invoke(cli, [*fit, *arguments], catch_exceptions=False)
-        assert result.exit_code == 0, result.output
+    train_command(*fit, tmp_path / "cut", "--resume")
+    train_command(*fit, tmp_path / "whole")
     one, other = (checkpoint.weights(tmp_path / name / "last.npz") for name in ("whole", "cut"))
     assert one.keys() == other.keys()
     for name, value in one.items():
@@ -88,16 +74,11 @@ def test_a_killed_run_goes_on_and_ends_where_an_unbroken_one_does(tmp_path: Path
 @pytest.mark.slow
 def test_from_pictures_to_a_served_version_by_commands(tmp_path: Path, data: Path) -> None:
     run, models = tmp_path / "run", tmp_path / "models" / "droids"
-    invoke = CliRunner().invoke
-    steps = (
-        ["fit", "--data", str(data), "--out", str(run), "--preset", preset(tmp_path, 4), "--folds", "3"],
-        ["evaluate", str(run), "--data", str(data), "--report", str(tmp_path / "report")],
-        ["export", str(run), str(models), "--data", str(data), "--version", "3"],
-        ["export", str(run), str(models), "--data", str(data), "--next"],
-    )
-    for arguments in steps:
-        result = invoke(cli, arguments, catch_exceptions=False)
-        assert result.exit_code == 0, result.output
+    recipe = write_preset(tmp_path, steps=4, every=4)
+    train_command("fit", "--data", data, "--out", run, "--preset", recipe, "--folds", 3)
+    train_command("evaluate", run, "--data", data, "--report", tmp_path / "report")
+    train_command("export", run, models, "--data", data, "--version", 3)
+    train_command("export", run, models, "--data", data, "--next")
     assert versions_of(models) == [3, 4]
     assert not list(models.glob(".*"))
     names = {path.name for path in (tmp_path / "report").iterdir()}

@@ -66,17 +66,29 @@ def test_every_command_and_option_exists(repository: Path) -> None:
         takes(command, arguments[1:])
         seen.add((program, name))
     assert {name for program, name in seen if program == "sightline-train"} == {
-        "inspect", "convert", "fit", "evaluate", "export",
+        "inspect", "convert", "fit", "evaluate", "crossval", "export",
     }  # fmt: skip
     assert {name for program, name in seen if program == "sightline"} == {"doctor", "detect", "video"}
 
 
 def test_the_steps_hand_on_what_they_make(repository: Path) -> None:
-    called = {words[1]: words for words in commands(repository) if words[0] in GROUPS}
-    run = called["fit"][called["fit"].index("--out") + 1]
-    models = called["doctor"][2]
-    assert called["evaluate"][2] == called["export"][2] == run
-    assert called["export"][3] == models
+    called: dict[str, list[list[str]]] = {}
+    for words in commands(repository):
+        if words[0] in GROUPS:
+            called.setdefault(words[1], []).append(words)
+
+    def after(option: str, words: list[str]) -> str:
+        return words[words.index(option) + 1]
+
+    run, everything = (after("--out", words) for words in called["fit"])
+    models = called["doctor"][0][2]
+    (evaluated,) = called["evaluate"]
+    (validated,) = called["crossval"]
+    first, second = called["export"]
+    assert evaluated[2] == first[2] == run
+    assert second[2] == everything
+    assert first[3] == second[3] == models
+    assert after("--crossval", second) == after("--out", validated)
     (server,) = [words for words in commands(repository) if words[0] == "sightline-model-server"]
     assert any(word.endswith(f"/{models}") for word in server)
     (board,) = [words for words in commands(repository) if words[0] == "tensorboard"]

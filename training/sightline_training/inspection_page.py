@@ -38,6 +38,10 @@ def write_page(folder: Path, inspection: Inspection) -> Path:
         body = [
             "<h1>Data set</h1>",
             _classes(inspection),
+            *(
+                f"<p>{html.escape(f'{one!r} is taken for {name!r}')}</p>"
+                for one, name in inspection.aliases.items()
+            ),
             '<p><img src="sizes.png" alt="sizes of pictures and boxes"></p>',
         ]
         figures = _Figures(part, inspection.dataset)
@@ -66,6 +70,11 @@ def _classes(inspection: Inspection) -> str:
         for name, boxes in inspection.boxes_of.items()
     )
     return f"<table><tr><th>class</th><th>pictures</th><th>boxes</th></tr>{rows}</table>"
+
+
+def _aliases(inspection: Inspection) -> list[str]:
+    said = [f"{written!r} is taken for {name!r}" for written, name in inspection.aliases.items()]
+    return [f"<p>{html.escape(line)}</p>" for line in said]
 
 
 class _Figures:

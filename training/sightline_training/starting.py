@@ -26,6 +26,7 @@ EXPECTED: Final = (
     f"a Keras MobileNet V1 backbone (.h5, .keras), the word {IMAGENET}, "
     "or a folder of a KerasHub RetinaNet or D-FINE (task.json)"
 )
+_IMAGENET_SIDE: Final = 224  # pixels; by it Keras picks the file
 _FIRST: Final = "Conv2d_0"
 _FIRST_FILTERS: Final = 32  # at width 1
 
@@ -89,9 +90,7 @@ def read_start(source: str) -> Start:
         InputError: the file is missing, or is something else; it is named for what it is.
     """
     if source == IMAGENET:
-        return from_backbone(
-            keras.applications.MobileNet(alpha=1.0, include_top=False, weights=IMAGENET), source
-        )
+        return from_backbone(_imagenet(), source)
     if is_hub_source(source):
         return read_hub_start(source)
     path = Path(source)
@@ -109,6 +108,19 @@ def read_start(source: str) -> Start:
     if kind.code not in readers:
         raise InputError(f"{path} is {kind.text}; expected is {EXPECTED}")
     return readers[kind.code](path)
+
+
+def _imagenet() -> keras.Model:
+    """The backbone from Keras' cache, or downloaded into it."""
+    try:
+        return keras.applications.MobileNet(
+            input_shape=(_IMAGENET_SIDE, _IMAGENET_SIDE, 3), alpha=1.0, include_top=False, weights=IMAGENET
+        )
+    except Exception as fault:  # Keras raises nothing narrower where a download fails
+        raise InputError(
+            f"Keras cannot get MobileNet V1's ImageNet weights: {fault}. Get that file in another way and "
+            "name it with --weights, or put it into ~/.keras/models"
+        ) from None
 
 
 def _from_run(run: Run) -> Start:

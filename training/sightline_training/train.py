@@ -91,7 +91,7 @@ def fit(
         )
     run.finish(
         {
-            "best": keeper.best,
+            "best": keeper.standing.best,
             "seconds": round(keeper.seconds, 1),
             "cpu_seconds": round(keeper.cpu_seconds, 1),
         }
@@ -120,6 +120,29 @@ def _optimizer(options: FitOptions) -> keras.Optimizer:
     )
 
 
+@dataclass(slots=True)
+class Standing:
+    """The best evaluation so far, and how many were made since."""
+
+    best: float = -1.0  # AP; below every real one
+    waited: int = 0
+
+    def improved(self, ap: float) -> bool:
+        """Take note of an evaluation's AP: whether it is the best.
+
+        An undefined one (NaN: the pictures hold nothing to find) cannot be compared, so the latest is taken.
+        """
+        if ap <= self.best:
+            self.waited += 1
+            return False
+        self.best, self.waited = (self.best if math.isnan(ap) else ap), 0
+        return True
+
+    def over(self, patience: int) -> bool:
+        """Whether so many evaluations in a row were no better; a patience of 0 never ends."""
+        return 0 < patience <= self.waited
+
+
 class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
     """Keeps checkpoints, measures on the validation pictures, tells of it, and stops in time."""
 
@@ -136,8 +159,7 @@ class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no t
         self._validation = validation
         self._tell = tell
         self._step: int = notes["step"]
-        self.best: float = notes.get("best", -1.0)
-        self._waited: int = notes.get("waited", 0)
+        self.standing = Standing(notes.get("best", -1.0), notes.get("waited", 0))
         self._before: float = notes.get("seconds", 0.0)
         self._cpu_before: float = notes.get("cpu_seconds", 0.0)
         self._began, self._cpu_began = time.monotonic(), time.process_time()
@@ -171,14 +193,14 @@ class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no t
         self._board.losses(self._step, {**(logs or {}), "learning rate": rate})
         if last or self._step % self._options.evaluate_every == 0:
             self._evaluate((logs or {}).get("loss", math.nan), last)
-        stopped = 0 < self._options.patience <= self._waited
+        stopped = self.standing.over(self._options.patience)
         checkpoint.save(
             self._run.last,
             self.model,
             self.model.optimizer,
             step=self._step,
-            best=self.best,
-            waited=self._waited,
+            best=self.standing.best,
+            waited=self.standing.waited,
             seconds=self.seconds,
             cpu_seconds=self.cpu_seconds,
             stopped=stopped,
@@ -197,9 +219,7 @@ class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no t
             found = predict(self._detector, self._pixels)
             metrics = measure(self._validation, found)
             self._board.evaluation(self._step, metrics, self._validation, self._pixels, found)
-            self._waited += 1
-            if self.best < metrics.AP:
-                self.best, self._waited = metrics.AP, 0
+            if self.standing.improved(metrics.AP):
                 checkpoint.save(self._run.best, self.model, step=self._step, AP=metrics.AP)
         self._tell(Progress(self._step, self._options.steps, loss, metrics))
 

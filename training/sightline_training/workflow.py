@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import keras
 import numpy as np
@@ -23,7 +23,7 @@ from sightline_training.findings import Findings
 from sightline_training.labels import LabelMap
 from sightline_training.pictures import load_pictures
 from sightline_training.presets import Preset
-from sightline_training.run import Run, RunSettings
+from sightline_training.run import METRICS, THRESHOLDS, Run, RunSettings
 from sightline_training.splits import Split
 from sightline_training.starting import Start
 from sightline_training.train import Progress, fit
@@ -38,6 +38,11 @@ class Evaluated:
     dataset: Dataset
     metrics: CocoMetrics
     findings: Findings
+
+    def kept(self) -> dict[str, Any]:
+        """What goes into a card, as `Run.keep_metrics` takes it."""
+        thresholds = {str(number): value for number, value in self.findings.thresholds().items()}
+        return {METRICS: self.metrics.flat(), THRESHOLDS: thresholds}
 
 
 def begin_run(
@@ -100,8 +105,7 @@ def evaluate_run(run: Run, data: Path) -> Evaluated:
     dataset = held_out_of(run, read_dataset(data, run.settings.labels))
     found = asked_run(run).outputs(dataset)
     evaluated = Evaluated(dataset, measure(dataset, found), Findings.of(dataset, found))
-    thresholds = {str(number): value for number, value in evaluated.findings.thresholds().items()}
-    run.keep_metrics({"metrics": evaluated.metrics.flat(), "thresholds": thresholds})
+    run.keep_metrics(evaluated.kept())
     return evaluated
 
 
@@ -119,12 +123,27 @@ def held_out_of(run: Run, dataset: Dataset) -> Dataset:
     return dataset.subset(held_out)
 
 
-def export_run(run: Run, base: Path, data: Path, *, version: int | None = None) -> Path:
-    """Write a run's best weights as a version folder; pictures of `data` become warm-up and golden ones."""
+def export_run(
+    run: Run,
+    base: Path,
+    data: Path,
+    *,
+    version: int | None = None,
+    kept: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write a run's best weights as a version folder.
+
+    Args:
+        run: that was trained.
+        base: `MODELS/<name>`.
+        data: pictures that become warm-up requests and golden ones.
+        version: its number; None takes the next.
+        kept: metrics and thresholds for the card, as `Run.metrics` gives them; None takes the run's own.
+    """
     settings = run.settings
     dataset = read_dataset(data, settings.labels)
     few = Dataset(settings.labels, dataset.examples[:_GOLDEN_FROM])
-    kept = run.metrics()
+    measured = run.metrics() if kept is None else kept
     return export_version(
         base,
         run.trained(),
@@ -132,8 +151,8 @@ def export_run(run: Run, base: Path, data: Path, *, version: int | None = None) 
         settings.labels,
         _pixels(run, few),
         version=version,
-        thresholds={int(number): value for number, value in kept.get("thresholds", {}).items()},
-        metrics=kept.get("metrics"),
+        thresholds={int(number): value for number, value in measured.get(THRESHOLDS, {}).items()},
+        metrics=measured.get(METRICS),
         data={**settings.data, "held_out": len(settings.data["held_out"]), "fit": asdict(settings.fit)},
     )
 

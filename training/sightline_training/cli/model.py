@@ -105,11 +105,19 @@ def evaluate(run: Path, data: Path, report: Path | None) -> None:
 @click.option("--data", type=FOLDER, required=True, help="Pictures for warm-up and golden answers.")
 @click.option("--version", type=click.IntRange(min=1), help="The version's number.")
 @click.option("--next", "next_", is_flag=True, help="Take the next number (the default).")
-def export(run: Path, base: Path, data: Path, version: int | None, next_: bool) -> None:
+@click.option(
+    "--crossval",
+    "folds",
+    type=FOLDER,
+    help="A cross-validation's folder: its metrics and thresholds go into the card of a run on all pictures.",
+)
+def export(
+    run: Path, base: Path, *, data: Path, version: int | None, next_: bool, folds: Path | None
+) -> None:
     """Write a run's best weights as a version folder below BASE (MODELS/NAME)."""
     if version is not None and next_:
         raise click.UsageError("--version and --next exclude each other")
-    run_export(run, base, data, version)
+    run_export(run, base, data, version, folds)
 
 
 @cli.command()
@@ -160,14 +168,21 @@ def _report(folder: Path, found: Evaluated) -> None:
     click.echo(f"{write_report(folder, found)}: curves, confusion and the worst cases")
 
 
-def run_export(folder: Path, base: Path, data: Path, version: int | None) -> None:
-    """Export a run's best weights."""
+def run_export(
+    folder: Path, base: Path, data: Path, version: int | None, crossval_folder: Path | None = None
+) -> None:
+    """Export a run's best weights, with what was measured of them or of their recipe."""
     start_tensorflow()
+    from sightline_training.crossval import kept_for
     from sightline_training.run import Run
     from sightline_training.workflow import export_run
 
-    made = export_run(Run.open(folder), base, data, version=version)
+    run = Run.open(folder)
+    kept = kept_for(run, crossval_folder) if crossval_folder else run.metrics()
+    made = export_run(run, base, data, version=version, kept=kept)
     click.echo(f"{made}: exported, and proved through TensorFlow's v1 loader")
+    if not kept:
+        click.echo(f"{made}: its card has no thresholds; `evaluate`, or --crossval, finds them", err=True)
 
 
 def _training(run: Run) -> AbstractContextManager[Counter]:

@@ -108,6 +108,7 @@ class Video:
         self._path = Path(self._spooled.name if self._spooled else source)  # type: ignore[arg-type]
         self._name = "what was sent" if self._spooled else str(source)
         self._capture = self._open()
+        self._whole: NDArray[np.uint8] | None = None  # the last whole frame, written over by the next
         self.passed = 0  # frames that the last run of `frames` went through, asked for or not
         self._reached, self._ended = 0.0, False  # seconds; whether there was no frame after that
         self.info = self._read_info()
@@ -143,8 +144,9 @@ class Video:
                 wanted = index % (options.every or 1) == 0
             if wanted and (bgr := self._bgr()) is not None:
                 size = ImageSize(bgr.shape[1], bgr.shape[0])
-                pixels = to_rgb(bgr if resize is None else resize.apply(bgr))
-                yield Frame(index, round(time, _TIME_DIGITS), pixels, None if resize is None else size)
+                small = bgr if resize is None else resize.apply(bgr)
+                self._whole = None if small is bgr else bgr
+                yield Frame(index, round(time, _TIME_DIGITS), to_rgb(small), None if resize is None else size)
 
     @property
     def cut_short(self) -> str | None:
@@ -240,7 +242,7 @@ class Video:
         return self._reached
 
     def _bgr(self) -> NDArray[np.uint8] | None:
-        ok, bgr = self._capture.retrieve()
+        ok, bgr = self._capture.retrieve(self._whole)
         return np.asarray(bgr, np.uint8) if ok else None
 
 

@@ -61,8 +61,7 @@ def test_serving_is_sent_the_first_frame_alone_and_then_several_together(short: 
     with fake_serving() as server, Serving(server.target, model="droids") as serving, Video(short) as video:
         records = list(detect_frames(serving, video.frames(FrameOptions(every=4)), in_flight=8))
     assert [record.frame for record in records] == list(range(0, FRAMES, 4))
-    assert server.batches[0] == 1
-    assert set(server.batches[1:]) <= {4, 2}  # 15 frames are 1, three times 4, and 2
+    assert sorted(server.batches) == [1, 2, 4, 4, 4]  # two are under way, and arrive as they will
 
 
 def test_the_frames_before_a_fault_are_answered_first(short: Path) -> None:
@@ -77,7 +76,7 @@ def test_the_frames_before_a_fault_are_answered_first(short: Path) -> None:
             next(records)
 
 
-@pytest.mark.parametrize("resize", [Stretch(30, 50), Fit(100)])
+@pytest.mark.parametrize("resize", [Stretch(30, 50), Fit(100), Stretch(HEIGHT, WIDTH), Fit(WIDTH)])
 def test_frames_that_are_resized_while_decoding_are_those_resized_afterwards(
     short: Path, resize: Stretch | Fit
 ) -> None:

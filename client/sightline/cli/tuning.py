@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sightline.allocator import keep_large_blocks
+from sightline.grpc_waiting import wait_in_place
 
 
 def tune_for_frames() -> None:
@@ -10,4 +11,5 @@ def tune_for_frames() -> None:
     import cv2
 
     keep_large_blocks()
+    wait_in_place()
     cv2.setNumThreads(1)

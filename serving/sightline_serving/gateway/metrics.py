@@ -7,9 +7,10 @@ worker's counters stay, so that no counter ever falls; its gauges go.
 
 from __future__ import annotations
 
+import collections
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -84,19 +85,15 @@ class Metrics:
         if (stage := self._stages.get(name)) is not None:
             stage.observe(seconds)
 
-    def found(self, model: str, detections: Sequence[Detection]) -> None:
-        """What a model answered for one picture."""
-        self.frames.labels(model).inc()
+    def found(self, model: str, detections: Sequence[Detection], *, pictures: int = 1) -> None:
+        """What a model answered for a picture, or for several together."""
+        self.frames.labels(model).inc(pictures)
         if detections:
             scores = self.scores.labels(model)
             for detection in detections:
-                self.detections.labels(model, detection.label).inc()
                 scores.observe(detection.score)
-
-    def timings(self, timing_ms: Mapping[str, float]) -> None:
-        """A result's stages, in milliseconds."""
-        for name, milliseconds in timing_ms.items():
-            self.stage(name, milliseconds / 1000)
+            for label, count in collections.Counter(found.label for found in detections).items():
+                self.detections.labels(model, label).inc(count)
 
     def exposition(self) -> bytes:
         """All workers' numbers in Prometheus's text format."""

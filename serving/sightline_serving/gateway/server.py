@@ -19,16 +19,13 @@ from granian.log import LogLevels
 from granian.server import Server
 
 from sightline.allocator import keep_large_blocks
+from sightline.grpc_waiting import wait_in_place
 from sightline_serving.gateway import logs
 from sightline_serving.gateway.settings import METRICS_FOLDER_VARIABLE, Settings
 
 log = logging.getLogger("sightline.gateway")
 SPARE_THREADS: Final = 4  # per worker, beyond the requests let in: for refusals, health and metrics
 STOP_TIMEOUT: Final = 30  # seconds that a worker has to finish what is in flight
-# A thread that waits for its answer reads it itself, instead of being handed it by two of gRPC's own:
-# half the thread switches of a call. Read when grpc is imported, so nothing that is imported up to then may
-# import it. Whoever sets the variable is obeyed. Numbers: docs/decisions/0061.
-_GRPC_POLLING: Final = ("GRPC_EXPERIMENTS", "-event_engine_client,-event_engine_listener")
 
 
 class PortTakenError(OSError):
@@ -59,7 +56,7 @@ def serve(settings: Settings) -> None:
     check_port(settings.host, settings.port)
     folder = tempfile.mkdtemp(prefix="sightline-metrics-")
     os.environ[METRICS_FOLDER_VARIABLE] = folder
-    os.environ.setdefault(*_GRPC_POLLING)
+    wait_in_place()
     # Imported here: after the variables are set, as prometheus_client and grpc look for them at import; and
     # before the fork, so that the workers share the memory and need not import again.
     import sightline_serving.gateway.app  # noqa: F401

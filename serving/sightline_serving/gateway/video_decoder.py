@@ -4,10 +4,10 @@ A video is decoded apart from the service because a broken or hostile one can cr
 decoder. This process limits its own memory and processor time, writes messages to its standard output
 and ends; whoever started it may kill it at any moment.
 
-A message is one line of JSON, followed by as many bytes as its `bytes` says: `{"info": …}` once a frame
-could be decoded; then, with the pixels of each frame (uint8, RGB, resized for the model already, so that a
-tenth of a film's pixels goes through the pipe),
-`{"index": 0, "time": 0.0, "size": {"width": …, "height": …}, "shape": [h, w, 3], "bytes": n}`;
+A message is a length (`HEAD`) and so many bytes of JSON: `{"info": …}` once a frame could be decoded; then,
+with the pixels of each frame behind it (uint8, RGB, resized for the model already, so that a tenth of a
+film's pixels goes through the pipe),
+`{"index": 0, "time": 0.0, "size": {"width": …, "height": …}, "shape": [h, w, 3]}`;
 or `{"error": problem}` at any point.
 """
 
@@ -17,15 +17,20 @@ import dataclasses
 import itertools
 import os
 import resource
+import struct
 import sys
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 import cv2
 import orjson
 
+from sightline.allocator import keep_large_blocks
 from sightline.errors import NotAVideoError, SightlineError
 from sightline.geometry import resize_from_json
 from sightline.video import FrameOptions, Video
+
+HEAD: Final = struct.Struct("<I")  # bytes of a message's JSON
+_NONE: Final = memoryview(b"")
 
 
 def main(arguments: bytes) -> None:
@@ -40,6 +45,7 @@ def main(arguments: bytes) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (asked["seconds"], asked["seconds"]))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     cv2.setNumThreads(1)
+    keep_large_blocks()
     os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "protocol_whitelist;file"  # no file may name another host
     try:
         _decode(out, asked)
@@ -62,13 +68,14 @@ def _decode(out: BinaryIO, asked: dict[str, Any]) -> None:
         _write(out, {"info": dataclasses.asdict(video.info)})
         for frame in itertools.chain([first] if first else [], frames):
             pixels = frame.pixels
-            head = {"index": frame.index, "time": frame.time, "size": frame.size}
-            _write(out, {**head, "shape": pixels.shape, "bytes": pixels.nbytes})
-            _write_all(out, pixels.reshape(-1).data)
+            head = {"index": frame.index, "time": frame.time, "size": frame.size, "shape": pixels.shape}
+            _write(out, head, pixels.reshape(-1).data)
 
 
-def _write(out: BinaryIO, message: dict[str, Any]) -> None:
-    _write_all(out, memoryview(orjson.dumps(message) + b"\n"))
+def _write(out: BinaryIO, message: dict[str, Any], pixels: memoryview = _NONE) -> None:
+    text = orjson.dumps(message)
+    _write_all(out, memoryview(HEAD.pack(len(text)) + text))
+    _write_all(out, pixels)
 
 
 def _write_all(out: BinaryIO, data: memoryview) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import select
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import numpy as np
 import orjson
@@ -27,10 +28,14 @@ from sightline.errors import (
 from sightline.geometry import Fit, Stretch, resize_to_json
 from sightline.video import Frame, FrameOptions, VideoInfo
 from sightline_serving.gateway.settings import Settings
+from sightline_serving.gateway.video_decoder import HEAD
 
 STALL: Final = 30.0  # seconds that a decoder may take for its next frame, seeking included
 _PIPE: Final = 2**20  # bytes that the pipe holds; the kernel's default of 64 KiB is many turns a frame
 _SET_PIPE_SIZE: Final = 1031  # F_SETPIPE_SZ of fcntl(2)
+_ENDED_EARLY: Final = "the video's decoder ended early; the file is damaged or too costly"
+_TOO_SLOW: Final = "the video takes too long to decode"
+_NO_THREADS: Final = {"OPENBLAS_NUM_THREADS": "1"}  # numpy would start one for each core
 _ERRORS: Final = {cls.code: cls for cls in every_error()}
 
 
@@ -67,11 +72,15 @@ class DecodedVideo:
             orjson.dumps(asked).decode(),
         )
         self._process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            env={**os.environ, **_NO_THREADS},
         )
-        self._buffer = bytearray()
         try:
-            self._widen()
+            self._prepare()
             head = self._message()
             if head is None:
                 raise NotAVideoError("the video's decoder gave up on it")
@@ -93,7 +102,8 @@ class DecodedVideo:
             count += 1
             if count > self._max_frames:
                 raise BodyTooLargeError(f"more than {self._max_frames} frames; ask for fewer by fps or every")
-            pixels = np.frombuffer(self._take(head["bytes"]), np.uint8).reshape(head["shape"])
+            pixels = np.empty(head["shape"], np.uint8)
+            self._fill(pixels.reshape(-1).data)
             yield Frame(head["index"], head["time"], pixels, ImageSize(**head["size"]))
 
     def close(self) -> None:
@@ -120,45 +130,52 @@ class DecodedVideo:
 
     def _message(self) -> dict[str, Any] | None:
         """The next message; None at the end."""
-        while (at := self._buffer.find(b"\n")) < 0:
-            if not self._fill():
-                if self._process.wait() != 0:
-                    raise NotAVideoError("the video's decoder ended early; the file is damaged or too costly")
-                return None
-        message: dict[str, Any] = orjson.loads(self._buffer[:at])
-        del self._buffer[: at + 1]
+        lengths = bytearray(HEAD.size)
+        if not self._read(memoryview(lengths)):
+            if self._process.wait() != 0:
+                raise NotAVideoError(_ENDED_EARLY)
+            return None
+        text = bytearray(HEAD.unpack(lengths)[0])
+        self._fill(memoryview(text))
+        message: dict[str, Any] = orjson.loads(text)
         if (problem := message.get("error")) is not None:
             raise _ERRORS.get(problem["code"], SightlineError)(problem["detail"])
         return message
 
-    def _take(self, size: int) -> bytearray:
-        """So many bytes that follow a message."""
-        data, self._buffer = self._buffer, bytearray()
-        if len(data) > size:
-            data, self._buffer = data[:size], data[size:]
-        while len(data) < size:
-            if not self._fill(size - len(data)):
-                raise NotAVideoError("the video's decoder ended early; the file is damaged or too costly")
-            data += self._buffer
-            self._buffer.clear()
-        return data
+    def _fill(self, data: memoryview) -> None:
+        """Read what belongs to a message that has begun, straight to where it is wanted."""
+        if not self._read(data):
+            raise NotAVideoError(_ENDED_EARLY)
 
-    def _fill(self, limit: int = _PIPE) -> bool:
-        """Read what there is, at most so much; False at the end."""
+    def _read(self, data: memoryview) -> bool:
+        """Read as many bytes as there is room for; False where the decoder has ended before."""
         out = self._process.stdout
         if out is None:
             raise ValueError("the decoder's output is a pipe")
+        while data:
+            if time.monotonic() > self._deadline:
+                raise DeadlineError(_TOO_SLOW)
+            count = out.readinto(data)  # type: ignore[attr-defined]  # a FileIO
+            if count is None:
+                self._wait(out)
+            elif count == 0:
+                return False
+            else:
+                data = data[count:]
+        return True
+
+    def _wait(self, out: IO[bytes]) -> None:
+        """Until the decoder has written something, or ended."""
         patience = min(STALL, self._deadline - time.monotonic())
         if patience <= 0 or not select.select([out], [], [], patience)[0]:
-            raise DeadlineError("the video takes too long to decode")
-        data = out.read(limit)
-        self._buffer += data or b""
-        return bool(data)
+            raise DeadlineError(_TOO_SLOW)
 
-    def _widen(self) -> None:
-        """A wider pipe where the system lets us; it works without."""
+    def _prepare(self) -> None:
+        """Never wait in a read; a wider pipe where the system lets us, it works without."""
+        if self._process.stdout is None:
+            raise ValueError("the decoder's output is a pipe")
+        os.set_blocking(self._process.stdout.fileno(), False)
         with contextlib.suppress(ImportError, OSError):
             import fcntl
 
-            if self._process.stdout is not None:
-                fcntl.fcntl(self._process.stdout, _SET_PIPE_SIZE, _PIPE)
+            fcntl.fcntl(self._process.stdout, _SET_PIPE_SIZE, _PIPE)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -23,6 +22,7 @@ from sightline.options import DetectOptions
 from sightline.pipeline import batched, in_order
 from sightline.video import Frame
 from sightline_serving.gateway import observe, problems
+from sightline_serving.gateway.metrics import Metrics
 from sightline_serving.gateway.parts import Parts
 from sightline_serving.gateway.routes import addresses
 from sightline_serving.gateway.video_frames import DecodedVideo
@@ -84,16 +84,19 @@ class _Lines:
 def _lines(
     parts: Parts, video: DecodedVideo, ref: ModelRef, options: DetectOptions, request_id: str
 ) -> Iterator[bytes]:
-    """A line per frame and a summary; or, at the point where it failed, an error."""
+    """A line per frame and a summary; or, at the point where it failed, an error.
+
+    The lines of frames that were answered together go together: a chunk, and what it wakes, once for all.
+    """
     tally = Tally()
     work = partial(_detect, parts, ref, options, request_id)
     batches = in_order(work, batched(video.frames(), BATCH), BATCHES_IN_FLIGHT)
     try:
-        for record in itertools.chain.from_iterable(batches):
-            tally.add(record)
-            parts.metrics.found(record.result.model.name, record.result.detections)
-            parts.metrics.timings(record.result.timing_ms)
-            yield orjson.dumps({"time_ms": round(record.time * 1000, 3), **record.to_dict()}) + b"\n"
+        for records in batches:
+            _book(parts.metrics, records)
+            for record in records:
+                tally.add(record)
+            yield b"".join(map(_line, records))
         yield tally.to_json() + b"\n"
     except SightlineError as fault:
         yield orjson.dumps({"error": problems.document(fault, request_id)}) + b"\n"
@@ -102,6 +105,19 @@ def _lines(
         yield orjson.dumps({"error": problems.document(problems.unexpected(), request_id)}) + b"\n"
     finally:
         batches.close()  # type: ignore[attr-defined]
+
+
+def _book(metrics: Metrics, records: Sequence[FrameResult]) -> None:
+    """Count frames that were answered together."""
+    results = [record.result for record in records]
+    for name, seconds in observe.seconds(results).items():
+        metrics.stage(name, seconds)
+    detections = [found for result in results for found in result.detections]
+    metrics.found(results[0].model.name, detections, pictures=len(results))
+
+
+def _line(record: FrameResult) -> bytes:
+    return orjson.dumps({"time_ms": round(record.time * 1000, 3), **record.to_dict()}) + b"\n"
 
 
 def _detect(

@@ -144,7 +144,7 @@ class Options:
         no_effect="there are no thread pool plug-ins",
     )
     mixed_precision: str = _flag(
-        "", "If `bfloat16`, run what oneDNN may run in bfloat16, on CPUs that have it."
+        "", "If `bfloat16`, run what oneDNN may in bfloat16: cheaper only on CPUs with instructions for it."
     )
     skip_initialize_tpu: bool = _flag(False, "Do not initialise a TPU.", no_effect="there is no TPU")
     enable_grpc_healthcheck_service: bool = _flag(False, "Offer the gRPC health service.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -131,3 +132,12 @@ def rest(
 def float_rows(*rows: list[float]) -> Any:
     """float32 [N, M]."""
     return np.array(rows, np.float32)
+
+
+def refused(call: Callable[..., Any], request: Any) -> tuple[str, str]:
+    """Code and text of a call that must fail."""
+    try:
+        call(request, timeout=TIMEOUT_S)
+    except grpc.RpcError as fault:
+        return fault.code().name, fault.details()
+    raise AssertionError("the call was answered")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
-from concurrent import futures
 from contextlib import closing
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -15,6 +14,7 @@ from grpc_reflection.v1alpha import reflection
 from tensorflow_serving.apis import model_service_pb2, prediction_service_pb2
 
 from sightline_serving.model_server.addresses import AddressInUseError
+from sightline_serving.model_server.call_threads import CallThreads
 from sightline_serving.model_server.config_files import read_text_proto
 from sightline_serving.model_server.grpc_services import MODEL_SERVICE, PREDICTION_SERVICE
 from sightline_serving.model_server.status import invalid_argument
@@ -24,10 +24,6 @@ UNLIMITED: Final = -1  # size of a message
 SPARE_THREADS: Final = 4  # beyond the limit, so that a refusal need not wait for a thread
 
 Arguments = list[tuple[str, int | str]]
-
-
-class _Event(Protocol):
-    def wait(self, timeout: float | None = None) -> bool: ...
 
 
 class GrpcServer:
@@ -56,8 +52,10 @@ class GrpcServer:
         Raises:
             AddressInUseError: the port or socket is taken.
         """
+        self._threads = CallThreads(threads + SPARE_THREADS, "grpc")
+        executor: Any = self._threads  # any executor will do, whatever the annotations say
         self._server = grpc.server(
-            futures.ThreadPoolExecutor(threads + SPARE_THREADS, "grpc"),
+            executor,
             options=[
                 ("grpc.max_receive_message_length", UNLIMITED),
                 ("grpc.max_send_message_length", UNLIMITED),
@@ -103,9 +101,10 @@ class GrpcServer:
         """Serve."""
         self._server.start()
 
-    def stop(self, grace: float) -> _Event:
-        """Refuse new calls, let those in progress end within `grace` seconds; the event says when."""
-        return self._server.stop(grace)
+    def stop(self, grace: float) -> None:
+        """Refuse new calls, let those in progress end within `grace` seconds, and return when they have."""
+        self._server.stop(grace).wait()
+        self._threads.shutdown()
 
 
 def _free_socket(path: Path) -> Path:

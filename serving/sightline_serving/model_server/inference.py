@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from types import TracebackType
 from typing import Any, TypeVar
 
 from tensorflow_serving.apis import (
@@ -27,6 +27,31 @@ _Response = TypeVar("_Response")
 
 GRPC = "GRPC"
 REST = "REST"
+
+
+class Counted:
+    """One request that is counted: its outcome, and its time if it went well."""
+
+    __slots__ = ("_api", "_began", "_entrypoint", "_metrics", "_model_name")
+
+    def __init__(self, metrics: Metrics, model_name: str, api: str, entrypoint: str) -> None:
+        self._metrics = metrics
+        self._model_name = model_name
+        self._api = api
+        self._entrypoint = entrypoint
+
+    def __enter__(self) -> None:
+        self._began = time.perf_counter()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if fault is None:
+            elapsed = (time.perf_counter() - self._began) * MICROSECONDS
+            self._metrics.request_count.add(self._model_name, "OK")
+            self._metrics.request_latency.add(elapsed, self._model_name, self._api, self._entrypoint)
+        elif isinstance(fault, StatusError):
+            self._metrics.request_count.add(self._model_name, fault.code.name)
 
 
 class Inference:
@@ -86,8 +111,7 @@ class Inference:
     ) -> Prediction:
         """Predict for a caller that has found the version and read the tensors itself; all outputs."""
         began = time.perf_counter()
-        aliases = sorted(signature.definition.outputs)
-        result = run_signature(servable, signature, feeds, aliases, timeout)
+        result = run_signature(servable, signature, feeds, list(signature.outputs), timeout)
         self._record_run(servable, "Predict", began)
         return result
 
@@ -112,15 +136,6 @@ class Inference:
         self.metrics.example_counts.add(count, servable.name)
         self.metrics.example_count_total.add(servable.name, amount=count)
 
-    @contextmanager
-    def counted(self, model_name: str, api: str, entrypoint: str) -> Iterator[None]:
-        """Count one request: its outcome, and its time if it went well."""
-        began = time.perf_counter()
-        try:
-            yield
-        except StatusError as fault:
-            self.metrics.request_count.add(model_name, fault.code.name)
-            raise
-        elapsed = (time.perf_counter() - began) * MICROSECONDS
-        self.metrics.request_count.add(model_name, "OK")
-        self.metrics.request_latency.add(elapsed, model_name, api, entrypoint)
+    def counted(self, model_name: str, api: str, entrypoint: str) -> Counted:
+        """Count what is done in a `with` block as one request."""
+        return Counted(self.metrics, model_name, api, entrypoint)

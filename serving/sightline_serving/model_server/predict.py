@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tensorflow.core.framework import tensor_pb2
-from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import model_pb2, predict_pb2
 
 from sightline_serving.model_server.servable import Servable, Signature
@@ -48,8 +47,8 @@ def predict(servable: Servable, request: predict_pb2.PredictRequest, timeout: fl
         StatusError: in the official words.
     """
     signature = servable.signature(request.model_spec.signature_name)
-    feeds = read_inputs(signature.definition, request.inputs)
-    aliases = choose_outputs(signature.definition, request.output_filter)
+    feeds = read_inputs(signature, request.inputs)
+    aliases = choose_outputs(signature, request.output_filter)
     return run_signature(servable, signature, feeds, aliases, timeout)
 
 
@@ -69,51 +68,48 @@ def run_signature(
         aliases: outputs to answer with.
         timeout: seconds that the caller will wait, or None.
     """
-    fetches = [signature.definition.outputs[alias].name for alias in aliases]
+    fetches = [signature.outputs[alias] for alias in aliases]
     arrays = servable.session.run(feeds, fetches, timeout)
     return Prediction(servable.model_spec(signature.name), dict(zip(aliases, arrays, strict=True)))
 
 
-def read_inputs(
-    signature: meta_graph_pb2.SignatureDef, inputs: Mapping[str, tensor_pb2.TensorProto]
-) -> dict[str, Array]:
+def read_inputs(signature: Signature, inputs: Mapping[str, tensor_pb2.TensorProto]) -> dict[str, Array]:
     """The tensors to feed, by tensor name; a signature's defaults stand in for what was not sent."""
     _check_count(signature, inputs)
     feeds: dict[str, Array] = {}
-    for alias in sorted(signature.inputs):
+    for alias, tensor_name in signature.inputs.items():
         if alias in inputs:
             proto = inputs[alias]
-        elif alias in signature.defaults:
-            proto = signature.defaults[alias]
+        elif alias not in signature.required:
+            proto = signature.definition.defaults[alias]
         else:
             raise invalid_argument(
-                f"Signature input alias: {alias}(feed name: {signature.inputs[alias].name}) not found in "
+                f"Signature input alias: {alias}(feed name: {tensor_name}) not found in "
                 "request and no default value provided. Inputs expected to be in the request "
-                f"{{{_join(inputs)}}}, or default input alias set: {_join(signature.defaults)}"
+                f"{{{_join(inputs)}}}, or default input alias set: {_join(signature.definition.defaults)}"
             )
         try:
-            feeds[signature.inputs[alias].name] = to_array(proto)
+            feeds[tensor_name] = to_array(proto)
         except MalformedTensorError:
             raise invalid_argument(f"tensor parsing error: {alias}") from None
     return feeds
 
 
-def _check_count(
-    signature: meta_graph_pb2.SignatureDef, inputs: Mapping[str, tensor_pb2.TensorProto]
-) -> None:
-    required = [alias for alias in signature.inputs if alias not in signature.defaults]
-    if len(required) <= len(inputs) <= len(signature.inputs):
+def _check_count(signature: Signature, inputs: Mapping[str, tensor_pb2.TensorProto]) -> None:
+    if len(signature.required) <= len(inputs) <= len(signature.inputs):
         return
     sent, known = set(inputs), set(signature.inputs)
     raise invalid_argument(
         f"input size does not match signature: {len(sent)}!={len(known)} len({{{_join(sent)}}}) != "
         f"len({{{_join(known)}}}). Sent extra: {{{_join(sent - known)}}}. "
-        f"Missing but required: {{{_join(set(required) - sent)}}}."
+        f"Missing but required: {{{_join(signature.required - sent)}}}."
     )
 
 
-def choose_outputs(signature: meta_graph_pb2.SignatureDef, output_filter: Sequence[str]) -> list[str]:
+def choose_outputs(signature: Signature, output_filter: Sequence[str]) -> list[str]:
     """The aliases to answer with: those asked for, or all."""
+    if not output_filter:
+        return list(signature.outputs)
     seen: list[str] = []
     for alias in output_filter:
         if alias not in signature.outputs:
@@ -124,7 +120,7 @@ def choose_outputs(signature: meta_graph_pb2.SignatureDef, output_filter: Sequen
         if alias in seen:
             raise invalid_argument(f"duplicate output tensor alias: {alias}")
         seen.append(alias)
-    return seen or sorted(signature.outputs)
+    return seen
 
 
 def _join(names: Iterable[str]) -> str:

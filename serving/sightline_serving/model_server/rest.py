@@ -37,7 +37,7 @@ from sightline_serving.model_server.model_information import (
     get_model_metadata,
     get_model_status,
 )
-from sightline_serving.model_server.servable import DEFAULT_SIGNATURE, Signature
+from sightline_serving.model_server.servable import DEFAULT_SIGNATURE
 from sightline_serving.model_server.status import Code, StatusError, invalid_argument
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ class RestApi:
                 raise invalid_argument(f'Serving signature name: "{name}" not found in signature def')
             tensors, layout = read_tensors(document, definition.inputs, asked)
             feeds = {definition.inputs[alias].name: tensor for alias, tensor in tensors.items()}
-            result = self._inference.run(servable, Signature(name, definition), feeds, self._timeout)
+            result = self._inference.run(servable, servable.signature(name), feeds, self._timeout)
         return predictions_json(result.outputs, layout)
 
     def _classify(self, spec: model_pb2.ModelSpec, body: bytes) -> bytes:

@@ -67,6 +67,8 @@ class RestServer:
         while self._is_sending() and time.monotonic() < deadline:
             time.sleep(_FLUSH_S)
         self._server.close()
+        for channel in list(self._server.active_channels.values()):  # kept alive by their clients
+            channel.close()
 
     def _is_sending(self) -> bool:
         channels = list(self._server.active_channels.values())

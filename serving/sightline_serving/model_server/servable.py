@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from tensorflow.core.protobuf import meta_graph_pb2
@@ -18,10 +18,21 @@ DEFAULT_SIGNATURE: Final = "serving_default"
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """One signature of a servable: its key, and what the SavedModel says of it."""
+    """One signature of a servable: its key, and what the SavedModel says of it.
+
+    Whatever a request needs to know lies ready: a message is slow to be asked.
+    """
 
     name: str
     definition: meta_graph_pb2.SignatureDef
+    inputs: Mapping[str, str] = field(init=False)  # alias to tensor name, in the order of the aliases
+    outputs: Mapping[str, str] = field(init=False)
+    required: frozenset[str] = field(init=False)  # aliases of inputs without a default
+
+    def __post_init__(self) -> None:
+        for name, infos in (("inputs", self.definition.inputs), ("outputs", self.definition.outputs)):
+            object.__setattr__(self, name, {alias: infos[alias].name for alias in sorted(infos)})
+        object.__setattr__(self, "required", frozenset(self.inputs) - frozenset(self.definition.defaults))
 
 
 class Servable:
@@ -48,6 +59,7 @@ class Servable:
         self.session = session
         self.signatures = signatures
         self.runtime = runtime
+        self._signatures = {key: Signature(key, definition) for key, definition in signatures.items()}
         self._users = 0
         self._retired = False
         self._changed = threading.Condition(threading.Lock())
@@ -62,10 +74,10 @@ class Servable:
             StatusError: FAILED_PRECONDITION without such a signature.
         """
         name = name or DEFAULT_SIGNATURE
-        found = self.signatures.get(name)
+        found = self._signatures.get(name)
         if found is None:
             raise failed_precondition(f'Serving signature key "{name}" not found.')
-        return Signature(name, found)
+        return found
 
     def model_spec(self, signature_name: str) -> model_pb2.ModelSpec:
         """What an answer says of who gave it."""

@@ -134,7 +134,7 @@ class ModelServer:
             if self._rest is not None:
                 both.submit(self._rest.stop, grace)
             if self._grpc is not None:
-                both.submit(self._grpc.stop(grace).wait)
+                both.submit(self._grpc.stop, grace)
         unloading = threading.Thread(target=self._unload, name="unloading", daemon=True)
         unloading.start()
         # A request that outlives its grace keeps its version; the process ends all the same.

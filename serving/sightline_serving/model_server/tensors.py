@@ -7,6 +7,7 @@ fields are laid out on the wire just as numpy holds them.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache, lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -73,13 +74,19 @@ def to_array(proto: tensor_pb2.TensorProto) -> Array:
         raise MalformedTensorError(f"{count} elements are too many")
     if proto.dtype == types_pb2.DT_STRING:
         return _strings(proto, count).reshape(shape)
-    dtype = np.dtype(tf.as_dtype(proto.dtype).as_numpy_dtype)
+    dtype = _numpy_type(proto.dtype)
     content = proto.tensor_content
     if content:
         if len(content) != count * dtype.itemsize:
             raise MalformedTensorError(f"{len(content)} bytes for {count} elements of {dtype}")
         return np.frombuffer(content, dtype).reshape(shape)
     return _repeat_last(_numbers(proto, dtype), count, dtype).reshape(shape)
+
+
+@cache
+def _numpy_type(dtype: int) -> np.dtype[Any]:
+    found: np.dtype[Any] = np.dtype(tf.as_dtype(dtype).as_numpy_dtype)
+    return found
 
 
 def _numbers(proto: tensor_pb2.TensorProto, dtype: np.dtype[Any]) -> Array:
@@ -179,24 +186,38 @@ def serialize_tensor(array: Array, *, as_content: bool = False) -> list[Buffer]:
     Raises:
         StatusError: the type has no field in a TensorProto.
     """
-    is_text = array.dtype.kind in "OSU"
-    dtype = types_pb2.DT_STRING if is_text else tf.as_dtype(array.dtype).as_datatype_enum
-    proto = tensor_pb2.TensorProto(dtype=dtype)
-    proto.tensor_shape.SetInParent()
-    for size in array.shape:
-        proto.tensor_shape.dim.add().size = size
-    if is_text:
-        texts = array.ravel().tolist()
-        if as_content:
-            proto.tensor_content = b"".join([*(varint(len(text)) for text in texts), *texts])
-        else:
-            proto.string_val.extend(texts)
-        return [proto.SerializeToString()]
+    if array.dtype.kind in "OSU":
+        return _serialize_strings(array, as_content=as_content)
+    dtype = _tensorflow_type(array.dtype)
     if dtype not in _ENCODERS:
         raise invalid_argument(f"Cannot answer with a tensor of type {types_pb2.DataType.Name(dtype)}")
-    header: bytes = proto.SerializeToString()
+    header = _header(dtype, array.shape)
     if not array.size:
         return [header]
     number, encode = (_CONTENT_FIELD, _raw) if as_content else _ENCODERS[dtype]
     # Two serialised parts of a message, one after the other, are the whole message.
     return [header, *length_delimited(number, [encode(np.ascontiguousarray(array))])]
+
+
+@cache
+def _tensorflow_type(dtype: np.dtype[Any]) -> int:
+    return int(tf.as_dtype(dtype).as_datatype_enum)
+
+
+@lru_cache(maxsize=1024)
+def _header(dtype: int, shape: tuple[int, ...]) -> bytes:
+    """A serialised TensorProto without numbers."""
+    proto = tensor_pb2.TensorProto(dtype=dtype)
+    proto.tensor_shape.SetInParent()
+    for size in shape:
+        proto.tensor_shape.dim.add().size = size
+    return bytes(proto.SerializeToString())
+
+
+def _serialize_strings(array: Array, *, as_content: bool) -> list[Buffer]:
+    header = _header(types_pb2.DT_STRING, array.shape)
+    texts = array.ravel().tolist()
+    if as_content:
+        content = b"".join([*(varint(len(text)) for text in texts), *texts])
+        return [header, tensor_pb2.TensorProto(tensor_content=content).SerializeToString()]
+    return [header, tensor_pb2.TensorProto(string_val=texts).SerializeToString()]

@@ -12,14 +12,17 @@ Buffer: TypeAlias = bytes | memoryview
 
 _LENGTH_DELIMITED: Final = 2  # the wire type of bytes, messages and packed numbers
 _VARINT_BITS: Final = 7
+_LOW_GROUP: Final = 0x7F
+_CONTINUED: Final = 0x80  # the bit that says that another group follows
+_NINTH_BIT: Final = 0x100  # the lowest of the second group
 _INT64_BYTES: Final = 10  # a negative number is sign-extended to 64 bits
 
 
 def varint(value: int) -> bytes:
     """A number below 2**64 as a varint."""
     out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
+    while value > _LOW_GROUP:
+        out.append(value & _LOW_GROUP | _CONTINUED)
         value >>= _VARINT_BITS
     out.append(value)
     return bytes(out)
@@ -30,7 +33,7 @@ def length_delimited(number: int, parts: Sequence[Buffer]) -> list[Buffer]:
 
     The parts are joined once, at the very end: an answer of a megabyte should not be copied at each level.
     """
-    size = sum(memoryview(part).nbytes for part in parts)
+    size = sum(len(part) if isinstance(part, bytes) else part.nbytes for part in parts)
     return [varint(number << 3 | _LENGTH_DELIMITED) + varint(size), *parts]
 
 
@@ -51,19 +54,19 @@ def padded_varints(values: npt.NDArray[Any]) -> Buffer:
     bits = wide.view(np.uint64)
     out = np.empty((bits.size, length), np.uint8)
     for group in range(length):
-        out[:, group] = (bits >> np.uint64(_VARINT_BITS * group)).astype(np.uint8) | 0x80
-    out[:, -1] &= 0x7F if length < _INT64_BYTES else 0x01
+        out[:, group] = (bits >> np.uint64(_VARINT_BITS * group)).astype(np.uint8) | _CONTINUED
+    out[:, -1] &= _LOW_GROUP if length < _INT64_BYTES else 0x01
     return out.data
 
 
 def _pixels(flat: npt.NDArray[np.uint8]) -> Buffer:
     """`padded_varints` of bytes, in 16-bit steps: low group and continuation bit, then the eighth bit.
 
-    As one sum, x + (x & 0x80) + 0x80, so that nothing large is allocated but the result.
+    The eighth bit comes to its place by sign extension, numpy's cheapest way to copy a bit to the left.
     """
-    if flat.max() <= 0x7F:
+    if flat.max() <= _LOW_GROUP:
         return flat.data
-    pairs = flat.astype("<u2")
-    pairs += flat & 0x80
-    pairs += 0x80
+    pairs = flat.view(np.int8).astype("<i2")
+    pairs &= np.int16(_LOW_GROUP | _NINTH_BIT)
+    pairs |= np.int16(_CONTINUED)
     return pairs.data

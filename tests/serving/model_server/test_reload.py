@@ -17,6 +17,8 @@ from support.serving_calls import TIMEOUT_S, Caller, predict_request, rest
 from tensorflow_serving.apis import model_management_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
+from sightline_serving.model_server.status import StatusError
+
 LONG_S = 30.0
 
 
@@ -115,6 +117,16 @@ def test_labels(caller: Caller, base: Path) -> None:
     until(lambda: caller.states("m") == {3: "AVAILABLE", 2: "AVAILABLE"})
     caller.reload(config(entry("m", base, f"{everything} {labels}")))
     assert (answer(caller, "m", label="stable"), answer(caller, "m", label="canary")) == (3.0, 4.0)
+
+
+def test_labels_need_their_flag_at_the_first_start(base: Path, tmp_path: Path) -> None:
+    file = tmp_path / "labels.config"
+    file.write_text(str(config(entry("m", base, 'version_labels { key: "stable" value: 3 }'))))
+    with (
+        pytest.raises(StatusError, match="Request to assign label to version 3 of model m, which is not"),
+        server_here(f"--model_config_file={file}"),
+    ):
+        pass
 
 
 def test_labels_at_the_first_start(base: Path, tmp_path: Path) -> None:

@@ -103,15 +103,23 @@ def test_sigterm_ends_a_call_that_takes_too_long(models: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_missing_folder_is_waited_for(models: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("empty", "told"), [(False, "Could not find base path"), (True, "No versions of servable module found")]
+)
+def test_a_missing_or_empty_folder_is_waited_for(
+    models: Path, tmp_path: Path, *, empty: bool, told: str
+) -> None:
     base = tmp_path / "later"
+    if empty:
+        base.mkdir()
     with server_process("--model_name=module", f"--model_base_path={base}") as server:
-        while f"Could not find base path {base}" not in server.output:
+        while told not in server.output:
             assert server.process.poll() is None
             time.sleep(0.1)
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", server.port)) != 0
-        base.symlink_to(models / "module")
+        base.mkdir(exist_ok=True)
+        (base / "1").symlink_to(models / "module" / "1")
         server.wait_until_ready()
         with Caller(server.address) as caller:
             assert caller.states("module") == {1: "AVAILABLE"}

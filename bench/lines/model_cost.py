@@ -54,7 +54,7 @@ def measure(run: Run) -> Section:
             "SSD MobileNet V1, width 0.75, 300 x 300, two classes, as the training package exports "
             "it, on one picture.",
             Table(["", "CPU ms an image", "over as served", "wall ms an image"], rows),
-            "In bfloat16 it is cheaper only on CPUs with instructions for that (`avx512_bf16`, `amx_bf16`), and dearer on "
+            "bfloat16 is cheaper only on CPUs with instructions for it (avx512_bf16, amx_bf16) and dearer on "
             "others, so it is no default (docs/decisions/0023).",
             f"Suppression takes {100 * part:.0f} % of the model's CPU time.",
         ],

@@ -83,5 +83,7 @@ def test_the_report_says_whether_the_aim_is_met(points: float, verdict: str) -> 
     text = report(ways, 31)
     assert f"points of AP: {verdict}." in text
     assert f"| HTTP | {77 + points:.2f} | 90.00 | {points:+.2f} |" in text
+
+
 def test_dbg(found):
     print(compare(*found))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -145,18 +143,3 @@ def test_records_of_another_schema_are_named(tmp_path: Path) -> None:
         writer.write(tf.train.Example().SerializeToString())
     with pytest.raises(InputError, match="no image/encoded"):
         read_dataset(tmp_path)
-
-
-def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path) -> None:
-    """The kernel's file size limit fails a write as a full disk does."""
-    dataset = drawn_examples(tmp_path / "pictures", 3)
-    before, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
-    try:
-        with pytest.raises(OSError, match="records"):
-            write_files(tmp_path / "records", dataset)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (before, hard))
-        signal.signal(signal.SIGXFSZ, handler)
-    assert [path.name for path in tmp_path.iterdir()] == ["pictures"]

@@ -30,6 +30,7 @@ from sightline_training.proof import prove
 from sightline_training.replacing import new_folder
 from sightline_training.served import ServedDetector
 from sightline_training.suppression import SuppressionOptions
+from sightline_training.tensorflow_faults import writing
 from sightline_training.versions import next_version, versions_of
 from sightline_training.warmup import write_warmup
 
@@ -97,7 +98,8 @@ def export_version(
 
 def _write(folder: Path, detector: Detector, card: ModelCard, pictures: NDArray[np.uint8]) -> None:
     served = ServedDetector(detector, card)
-    tf.saved_model.save(served, str(folder), signatures=served.signatures())
+    with writing(folder.parent):
+        tf.saved_model.save(served, str(folder), signatures=served.signatures())
     found = detector(pictures)
     best = np.argsort(-found[OUTPUT_SCORES].max(axis=1), kind="stable")[:GOLDEN_PICTURES]
     golden, expected = pictures[best], {name: values[best] for name, values in found.items()}

@@ -60,19 +60,19 @@ def write_files(
     """
     import tensorflow as tf
 
+    from sightline_training.tensorflow_faults import writing
+
     if shards < 1:
         raise InputError(f"the number of shards is {shards}; it is at least 1")
     options = tf.io.TFRecordOptions("GZIP" if compress else "")
     names = [f"data-{number:05d}-of-{shards:05d}.tfrecord" for number in range(shards)]
     with new_folder(folder) as part:
-        try:
+        with writing(folder):
             for number, name in enumerate(names):
                 with tf.io.TFRecordWriter(str(part / name), options) as writer:
                     for example in dataset.examples[number::shards]:
                         writer.write(to_record(example, dataset.labels))
                         progress(1)
-        except tf.errors.OpError as fault:
-            raise OSError(f"{folder}: {fault.message}") from None
         (part / LABEL_MAP).write_text(to_pbtxt(dataset.labels), encoding="utf-8")
     return [folder / name for name in names]
 
@@ -122,13 +122,15 @@ def to_record(example: Example, labels: LabelMap) -> bytes:
 def _records(path: Path) -> Iterator[bytes]:
     import tensorflow as tf
 
+    from sightline_training.tensorflow_faults import plain
+
     with path.open("rb") as file:
         head = file.read(2)
     compression = "GZIP" if head == _GZIP else "ZLIB" if head[:1] == _ZLIB else ""
     try:
         yield from tf.data.TFRecordDataset(str(path), compression).as_numpy_iterator()
     except tf.errors.OpError as fault:
-        raise InputError(f"{path} is no TFRecord file, or is cut short: {fault.message}") from None
+        raise InputError(f"{path} is no TFRecord file, or is cut short: {plain(fault)}") from None
 
 
 def _labelled(record: bytes, path: Path, number: int) -> Labelled:

@@ -26,8 +26,9 @@ def write_text(path: Path, text: str) -> None:
 def _beside(path: Path) -> Iterator[Path]:
     part = _part_of(path)
     try:
-        yield part
-        part.replace(path)
+        with _named(path):
+            yield part
+            part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 
@@ -50,13 +51,25 @@ def new_folder(path: Path) -> Iterator[Path]:
     part = _part_of(path)
     part.mkdir(parents=True)
     try:
-        yield part
+        with _named(path):
+            yield part
         try:
             part.rename(path)  # takes the place of an empty folder, and of nothing else
         except OSError:
             raise InputError(f"{path} is there already; remove it or name another folder") from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Name the file in an error that does not: a write to a full disk knows no name."""
+    try:
+        yield
+    except OSError as fault:
+        if fault.filename is None and fault.errno is not None:
+            raise OSError(fault.errno, fault.strerror, str(path)) from fault
+        raise
 
 
 def _part_of(path: Path) -> Path:

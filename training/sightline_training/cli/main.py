@@ -30,7 +30,7 @@ def main() -> None:
         fault.show()
         sys.exit(fault.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; the same command goes on from here", err=True)
+        click.echo("interrupted; nothing half-written is left", err=True)
         sys.exit(_INTERRUPTED)
     except SightlineError as fault:
         click.echo(f"error: {fault.detail}", err=True)

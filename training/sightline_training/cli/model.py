@@ -47,8 +47,12 @@ def fit(data: Path, out: Path, *, weights: str | None, preset: str, folds: int, 
     start = read_start(weights) if weights else None
     run = begin_run(out, split, load_preset(preset), start, resume=resume)
     _tell_split(run, split)
-    with _training(run) as counter:
-        train_run(run, split, start, tell=_teller(counter))
+    try:
+        with _training(run) as counter:
+            train_run(run, split, start, tell=_teller(counter))
+    except KeyboardInterrupt:
+        click.echo(f"{out}: --resume goes on with it", err=True)
+        raise
     click.echo(f"{out}: trained {run.settings.fit.steps} steps")
 
 

@@ -55,6 +55,17 @@ def _media_type(header: str) -> str:
     return parse_options_header(header)[0].lower()
 
 
+class Response(flask.Response):
+    """Flask's. One that is there as a whole goes to the server as a list, which takes it in one piece."""
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        whole = self.status_code == HTTPStatus.OK and self.is_sequence and not self._on_close
+        if not whole or environ["REQUEST_METHOD"] == "HEAD":
+            return super().__call__(environ, start_response)
+        start_response(self.status, self.headers.to_wsgi_list())
+        return cast(list[bytes], self.response)
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """An answer that is there as a whole."""
@@ -64,9 +75,9 @@ class Answer:
     status: int = HTTPStatus.OK
     headers: tuple[tuple[str, str], ...] = ()
 
-    def for_flask(self) -> flask.Response:
+    def for_flask(self) -> Response:
         """As Flask takes it."""
-        return flask.Response(self.body, self.status, list(self.headers), content_type=self.content_type)
+        return Response(self.body, self.status, list(self.headers), content_type=self.content_type)
 
     def for_wsgi(self, start_response: StartResponse) -> list[bytes]:
         """As a WSGI server takes it."""
@@ -89,7 +100,7 @@ class View:
     def __init__(self, operation: Operation) -> None:
         self.operation = operation
 
-    def __call__(self, **place: Any) -> flask.Response:
+    def __call__(self, **place: Any) -> Response:
         """As Flask calls it."""
         return self.operation(_present(), **place).for_flask()
 
@@ -110,6 +121,7 @@ class Application(flask.Flask):
     """
 
     request_class = Request
+    response_class = Response
 
     def __init__(
         self, name: str, failed: Callable[[Exception, Request], Answer], *, max_body: int, direct: bool

@@ -35,7 +35,8 @@ class FormReader(FormDataParser):
         """As werkzeug's: what is left of the stream, the fields, the files."""
         if mimetype != "multipart/form-data" or content_length is None or content_length > LARGEST:
             return super().parse(stream, mimetype, content_length, options)
-        body = stream.read()  # to its end; werkzeug has bounded it
+        # In one piece, and then what did not come with it: read to its end it would be copied twice more.
+        body = stream.read(content_length) + stream.read()
         try:
             return stream, *self._read(body, (options or {}).get("boundary", ""))
         except (MultipartError, UnicodeError):

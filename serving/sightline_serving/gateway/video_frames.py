@@ -167,7 +167,9 @@ class DecodedVideo:
     def _wait(self, out: IO[bytes]) -> None:
         """Until the decoder has written something, or ended."""
         patience = min(STALL, self._deadline - time.monotonic())
-        if patience <= 0 or not select.select([out], [], [], patience)[0]:
+        waiting = select.poll()  # not select(), which takes no descriptor above 1023
+        waiting.register(out, select.POLLIN)
+        if patience <= 0 or not waiting.poll(patience * 1000):
             raise DeadlineError(_TOO_SLOW)
 
     def _prepare(self) -> None:

@@ -19,7 +19,7 @@ from sightline.detections import TIMING_DIGITS, ImageSize, ModelVersion, Result
 from sightline.errors import InputError, ModelNotFoundError, ServingError, SightlineError, UnavailableError
 from sightline.families import RawDetections
 from sightline.geometry import Fit, Stretch
-from sightline.images import DEFAULT_MAX_PIXELS, Picture, decode, to_rgb
+from sightline.images import DEFAULT_MAX_PIXELS, Picture, decode, finish
 from sightline.inputs import ImageInput, load
 from sightline.options import DetectOptions
 from sightline.postprocess import select
@@ -203,15 +203,15 @@ class Serving:
         except InputError as fault:
             return fault
         decode_ms, at = _ms_since(begun), time.perf_counter()
-        pixels = resize.apply(picture.pixels)
+        pixels = (resize.sideways if picture.sideways else resize).apply(picture.pixels)
         if isinstance(loaded, bytes):
-            pixels = to_rgb(pixels)
+            pixels = finish(pixels, picture.orientation)
         return _Ready(pixels, ImageSize(picture.width, picture.height), decode_ms, _ms_since(at))
 
     def _picture(self, loaded: _Loaded, at_least: tuple[int, int]) -> Picture:
-        """Pixels as they are; or decoded, their colours in the decoder's order until there are fewer."""
+        """Pixels as they are; or decoded, and finished once there are fewer of them."""
         if isinstance(loaded, bytes):
-            return decode(loaded, at_least=at_least, max_pixels=self.max_pixels, bgr=True)
+            return decode(loaded, at_least=at_least, max_pixels=self.max_pixels, unfinished=True)
         if isinstance(loaded, Picture):
             return loaded
         return Picture(loaded, width=loaded.shape[1], height=loaded.shape[0])

@@ -23,6 +23,11 @@ class Stretch:
     height: int  # pixels
     width: int  # pixels
 
+    @property
+    def sideways(self) -> Stretch:
+        """The rule for a picture that is still to be turned by a quarter."""
+        return Stretch(self.width, self.height)
+
     def apply(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Resize uint8 [h, w, 3] to uint8 [height, width, 3]."""
         if pixels.shape[0] == self.height and pixels.shape[1] == self.width:
@@ -60,6 +65,11 @@ class Fit:
     def width(self) -> int:
         """Pixels that a decoder need not go below."""
         return self.side
+
+    @property
+    def sideways(self) -> Fit:
+        """The rule for a picture that is still to be turned by a quarter: the same."""
+        return self
 
     def apply(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Resize uint8 [h, w, 3] so that neither side is above `side`."""

@@ -20,7 +20,7 @@ _SOS: Final = 0xDA  # start of scan: the header ends here
 _STANDALONE: Final = frozenset({0x01, *range(0xD0, 0xD8)})  # markers without a length
 _SIZE_MARKERS: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0..15 but DHT, JPG, DAC
 _ORIENTATION_TAG: Final = 0x0112
-_SIDEWAYS: Final = frozenset({5, 6, 7, 8})  # EXIF orientations that swap width and height
+SIDEWAYS: Final = frozenset({5, 6, 7, 8})  # EXIF orientations that swap width and height
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class ImageHeader:
     @property
     def upright_size(self) -> tuple[int, int]:
         """(width, height) once the EXIF orientation is applied."""
-        return (self.height, self.width) if self.orientation in _SIDEWAYS else (self.width, self.height)
+        return (self.height, self.width) if self.orientation in SIDEWAYS else (self.width, self.height)
 
 
 def read_header(data: bytes) -> ImageHeader:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import NoImageError, TooManyPixelsError, TruncatedImageError
-from sightline.image_header import ImageHeader, read_header
+from sightline.image_header import SIDEWAYS, ImageHeader, read_header
 
 DEFAULT_MAX_PIXELS: Final = 50_000_000  # 150 MB decoded; a 48-megapixel phone picture passes
 
@@ -20,6 +22,16 @@ _REDUCED: Final = {
     4: cv2.IMREAD_REDUCED_COLOR_4,
     2: cv2.IMREAD_REDUCED_COLOR_2,
 }
+# EXIF orientation -> what makes the stored pixels upright (EXIF 2.32, 4.6)
+_TURNS: Final[Mapping[int, Callable[[Any], Any]]] = {
+    2: partial(cv2.flip, flipCode=1),
+    3: partial(cv2.rotate, rotateCode=cv2.ROTATE_180),
+    4: partial(cv2.flip, flipCode=0),
+    5: cv2.transpose,
+    6: partial(cv2.rotate, rotateCode=cv2.ROTATE_90_CLOCKWISE),
+    7: lambda pixels: cv2.rotate(cv2.transpose(pixels), cv2.ROTATE_180),
+    8: partial(cv2.rotate, rotateCode=cv2.ROTATE_90_COUNTERCLOCKWISE),
+}
 JPEG_REDUCTIONS: Final = tuple(_REDUCED)  # by which a side is divided, the strongest first
 
 
@@ -27,9 +39,15 @@ JPEG_REDUCTIONS: Final = tuple(_REDUCED)  # by which a side is divided, the stro
 class Picture:
     """A decoded picture."""
 
-    pixels: NDArray[np.uint8]  # [h, w, 3] RGB (or BGR, if asked for), upright; may be reduced
+    pixels: NDArray[np.uint8]  # [h, w, 3]; may be reduced; RGB and upright unless it is unfinished
     width: int  # pixels of the full upright picture
     height: int  # pixels of the full upright picture
+    orientation: int = 1  # EXIF, of the pixels as they are here
+
+    @property
+    def sideways(self) -> bool:
+        """Whether the pixels' height is the upright picture's width."""
+        return self.orientation in SIDEWAYS
 
 
 def decode(
@@ -37,7 +55,7 @@ def decode(
     *,
     at_least: tuple[int, int] | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
-    bgr: bool = False,
+    unfinished: bool = False,
 ) -> Picture:
     """Decode JPEG, PNG, WebP, BMP or the first frame of a GIF.
 
@@ -48,7 +66,7 @@ def decode(
         at_least: (height, width) that the caller will resize to; a JPEG is then decoded at the
             smallest of 1/8, 1/4, 1/2, 1/1 that is not below it.
         max_pixels: limit on width x height, told from the header.
-        bgr: leave the colours as the decoder gives them, for `to_rgb` once there are fewer pixels.
+        unfinished: leave colours and orientation as stored, for `finish` once there are fewer pixels.
 
     Raises:
         NoImageError: there are no bytes.
@@ -63,18 +81,26 @@ def decode(
             f"the {header.format} is {header.width} x {header.height} pixels; the limit is {max_pixels}"
         )
     flag = _reduction(header, at_least) if at_least and header.format == "JPEG" else cv2.IMREAD_COLOR
+    if header.format == "JPEG":  # of the others the decoder reads it, and turns them
+        flag |= cv2.IMREAD_IGNORE_ORIENTATION
     try:
         decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
     except cv2.error:
         decoded = None
     if decoded is None:
         raise TruncatedImageError(f"the {header.format} header is sound but its pixels do not decode")
-    pixels = np.asarray(decoded, np.uint8) if bgr else to_rgb(decoded)
+    pixels = np.asarray(decoded, np.uint8) if unfinished else finish(decoded, header.orientation)
     if header.format == "JPEG":
         width, height = header.upright_size
     else:  # decoded in full, so the pixels themselves say it, whatever metadata turned them
         height, width = pixels.shape[:2]
-    return Picture(pixels, width, height)
+    return Picture(pixels, width, height, header.orientation if unfinished else 1)
+
+
+def finish(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """BGR uint8 [h, w, 3] of an EXIF orientation as upright RGB; in place where it is upright."""
+    turn = _TURNS.get(orientation)
+    return to_rgb(pixels if turn is None else turn(pixels))
 
 
 def to_rgb(bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:

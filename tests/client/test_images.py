@@ -16,8 +16,9 @@ from sightline.errors import (
     TooManyPixelsError,
     TruncatedImageError,
 )
+from sightline.geometry import Fit, Stretch
 from sightline.image_header import read_header
-from sightline.images import decode, encode_jpeg
+from sightline.images import decode, encode_jpeg, finish
 
 ORIENTATION = 0x0112
 
@@ -54,9 +55,8 @@ def test_each_format_comes_out_upright_and_rgb(kind: str) -> None:
     assert out.pixels[5, 5, 0] > 200 > out.pixels[5, 5, 2]
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("at_least", [None, (20, 20)])
-def test_exif_orientation_is_applied_and_told(orientation: int, at_least: tuple[int, int] | None) -> None:
+def stored_as(orientation: int) -> bytes:
+    """A picture of 161 x 121 as a camera that was held so stores it."""
     upright = picture(161, 121)
     undo = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -70,11 +70,31 @@ def test_exif_orientation_is_applied_and_told(orientation: int, at_least: tuple[
     stored = upright.transpose(undo[orientation]) if orientation in undo else upright
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
-    out = decode(encoded(stored, "JPEG", exif=exif, quality=95), at_least=at_least)
+    return encoded(stored, "JPEG", exif=exif, quality=95)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("at_least", [None, (20, 20)])
+def test_exif_orientation_is_applied_and_told(orientation: int, at_least: tuple[int, int] | None) -> None:
+    out = decode(stored_as(orientation), at_least=at_least)
     assert (out.width, out.height) == (161, 121)
     assert out.pixels.shape[1] > out.pixels.shape[0]
     corner = out.pixels[2, 2].astype(int)
     assert corner[0] > 180 > corner[2]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("resize", [Stretch(60, 90), Fit(70)])
+def test_turned_once_it_is_small_it_is_the_same_picture(orientation: int, resize: Stretch | Fit) -> None:
+    data = stored_as(orientation)
+    whole = decode(data)
+    unfinished = decode(data, unfinished=True)
+    assert (unfinished.width, unfinished.height) == (whole.width, whole.height) == (161, 121)
+    assert unfinished.sideways == (orientation >= 5)
+    small = (resize.sideways if unfinished.sideways else resize).apply(unfinished.pixels)
+    late, early = finish(small, unfinished.orientation), resize.apply(whole.pixels)
+    assert late.shape == early.shape
+    assert np.abs(late.astype(int) - early).max() <= 1, "but for rounding"
 
 
 def test_a_thumbnail_in_the_exif_block_does_not_hide_that_the_picture_is_cut() -> None:

@@ -1,7 +1,7 @@
 """Flask, with a short way through it for the routes that need nothing of it but the request.
 
 Contexts, proxies, signals and sessions are small each, and together they are most of what a request costs
-beside its picture: 4,600 of Python's instructions, of which 1,300 are left (docs/decisions/0064). A route
+beside its picture: 4,600 of Python's instructions, of which 2,100 are left (docs/decisions/0065). A route
 that is a `View` is a function of the request alone, so it is called without them. Which way a request goes
 changes nothing else: addresses come from Flask's map, and the rules on who may ask and the translation of
 errors are the same functions, called from one place each.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from flask.testing import FlaskClient
 from PIL import Image
@@ -32,11 +34,14 @@ def lines(response: Any) -> Lines:
     return [json.loads(line) for line in response.text.splitlines()]
 
 
-def decoders() -> set[str]:
-    found = subprocess.run(
-        ("pgrep", "-f", "gateway.video_decoder"), capture_output=True, text=True, check=False
-    )
-    return set(found.stdout.split())
+def decoders() -> set[int]:
+    """Of this process and of the gateways that it started; others on the machine may have their own."""
+    found = set()
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # ended while it was looked at
+            if any(word.endswith("gateway.video_decoder") for word in process.cmdline()):
+                found.add(process.pid)
+    return found
 
 
 def test_a_line_for_each_frame_and_a_summary(client: FlaskClient, serving: FakeServing, video: Path) -> None:

@@ -58,6 +58,13 @@ def test_padded_varints_are_varints(values: Any) -> None:
     assert list(getattr(parsed, field)) == values.tolist()
 
 
+@pytest.mark.parametrize("last", [127, 128, 255])
+def test_a_bright_pixel_after_many_dark_ones(last: int) -> None:
+    pixels = np.zeros(100_000, np.uint8)
+    pixels[-1] = last
+    assert np.array_equal(message(pixels).int_val, pixels)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.int32, np.int64, np.uint8, np.bool_, np.float64])
 def test_reads_both_forms(dtype: Any) -> None:
     array = np.array([[1, 0, 3], [4, 5, 0]]).astype(dtype)

@@ -64,3 +64,12 @@ def test_a_checkpoint_leaves_the_one_before(tmp_path: Path) -> None:
     assert failed.value.strerror
     assert path.read_bytes() == b"the one before"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_writer_left_goes_when_its_folder_is_written(tmp_path: Path) -> None:
+    left, others = tmp_path / ".records.0123abcd.part", tmp_path / ".records-2.0123abcd.part"
+    for folder in (left, others):
+        folder.mkdir()
+        (folder / "half").write_bytes(b"a record and a hal")
+    write_files(tmp_path / "records", drawn_examples(tmp_path / "pictures", 1))
+    assert (left.exists(), others.exists()) == (False, True)

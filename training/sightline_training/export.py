@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version as installed
@@ -90,7 +89,6 @@ def export_version(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     base.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(base, number)
     with new_folder(base / str(number)) as part:
         _write(part, detector, card, pictures)
     return base / str(number)
@@ -108,9 +106,3 @@ def _write(folder: Path, detector: Detector, card: ModelCard, pictures: NDArray[
     write_warmup(extra / WARMUP_FILE, card.name, golden)
     write_golden(extra / GOLDEN_FOLDER, golden, expected)
     prove(folder, golden, expected, card)
-
-
-def _remove_leftovers(base: Path, version: int) -> None:
-    """What an export of this version that was killed has left; a server takes it for no version."""
-    for part in base.glob(f".{version}.*.part"):
-        shutil.rmtree(part, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -45,9 +46,13 @@ def new_file(path: Path) -> Iterator[Path]:
 def new_folder(path: Path) -> Iterator[Path]:
     """A folder to fill; it gets its name when the block ends well, and is removed when it does not.
 
+    What a process that was killed over the same name has left is removed first.
+
     Raises:
         InputError: a folder of that name is there already, and is not empty.
     """
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        shutil.rmtree(left, ignore_errors=True)
     part = _part_of(path)
     part.mkdir(parents=True)
     try:

@@ -48,9 +48,16 @@ def convert(data: Path, out: Path, shards: int, compress: bool) -> None:
         written = write_files(out, dataset, shards=shards, compress=compress, progress=counter.advance)
     for item in dataset.left_out:
         click.echo(f"left out: {item.name}: {item.reason}", err=True)
-    click.echo(
-        f"{out}: {len(dataset.examples)} pictures in {len(written)} files, {len(dataset.labels)} classes"
+    counted = (
+        _counted(len(dataset.examples), "picture"),
+        _counted(len(written), "file"),
+        _counted(len(dataset.labels), "class", "classes"),
     )
+    click.echo("{}: {} in {}, {}".format(out, *counted))
+
+
+def _counted(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 @cli.command("inspect")

@@ -23,7 +23,7 @@ from support.tools import tool
 
 from sightline_serving.gateway.app import create_app
 from sightline_serving.gateway.settings import Settings
-from sightline_serving.model_server.metrics import Histogram, Metrics
+from sightline_serving.model_server.metrics import Metrics
 
 MONITORING = REPOSITORY / "docker/monitoring"
 RULES = sorted((MONITORING / "rules").glob("*.yaml"))
@@ -68,12 +68,9 @@ def exported() -> set[str]:
     )
     page = app.test_client().get("/metrics").text
     series: set[str] = set()
-    for name, kind in re.findall(r"^# TYPE (\S+) (\w+)$", page, re.MULTILINE):
+    every = [(metric.name, metric.kind) for metric in Metrics().every()]
+    for name, kind in every + re.findall(r"^# TYPE (\S+) (\w+)$", page, re.MULTILINE):
         series |= {f"{name}_{part}" for part in ("bucket", "sum", "count")} if kind == "histogram" else {name}
-    for metric in vars(Metrics()).values():
-        path = metric._path.replace("/", ":")
-        histogram = isinstance(metric, Histogram)
-        series |= {f"{path}_{part}" for part in ("bucket", "sum", "count")} if histogram else {path}
     return series
 
 

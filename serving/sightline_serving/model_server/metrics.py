@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -29,7 +30,7 @@ def _pairs(names: Sequence[str], values: Labels) -> list[str]:
     return [f'{name}="{value}"' for name, value in zip(names, escaped, strict=True)]
 
 
-class Metric:
+class Metric(ABC):
     """What all metrics share: a name, labels, and news that are booked several at a time.
 
     A request only notes what it has to tell. Booked at once, when a picture has washed everything else out of
@@ -55,11 +56,13 @@ class Metric:
             for _ in range(len(self._news)):  # what comes meanwhile can wait
                 self._book(*self._news.popleft())
 
+    @abstractmethod
     def _book(self, value: float, labels: Labels) -> None:
-        raise NotImplementedError
+        """Take in one piece of news."""
 
+    @abstractmethod
     def _samples(self) -> Iterator[str]:
-        raise NotImplementedError
+        """The exposition text, without its head."""
 
     def lines(self) -> Iterator[str]:
         """The exposition text; none before there is something to tell."""

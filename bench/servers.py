@@ -20,6 +20,7 @@ from bench.process_tree import ProcessTree
 
 REPOSITORY: Final = Path(__file__).resolve().parent.parent
 WORK: Final = REPOSITORY / "build" / "bench"  # environments, logs, pictures; never committed
+_BATCHING: Final = REPOSITORY / "serving" / "sightline_serving" / "config" / "batching.config"
 START_TIMEOUT: Final = 120.0  # seconds; TensorFlow on a busy machine is slow to import
 _STOP_TIMEOUT: Final = 20.0  # seconds after SIGTERM, before SIGKILL
 
@@ -158,7 +159,7 @@ def gateway(
 
 
 def model_server(model: str, base: Path) -> contextlib.AbstractContextManager[Server]:
-    """The local model server with one model, as it starts without further flags."""
+    """The local model server with one model, in the settings of the CPU image."""
     port = free_port()
     command = [
         sys.executable,
@@ -167,7 +168,8 @@ def model_server(model: str, base: Path) -> contextlib.AbstractContextManager[Se
         f"--port={port}",
         f"--model_name={model}",
         f"--model_base_path={base}",
+        "--enable_batching",
+        f"--batching_parameters_file={_BATCHING}",
+        "--grpc_max_threads=128",
     ]
-    # Official servers allow four calls per CPU unless told; more clients than that would be refused.
-    command.append("--grpc_max_threads=64")
     return running("model-server", command, port, ready=None, environment={"TF_CPP_MIN_LOG_LEVEL": "3"})

@@ -124,8 +124,9 @@ def _section(
         "With the model behind it",
         [
             "The exported SSD (MobileNet V1, width 0.75, 300 x 300) through HTTP, the gateway and the local "
-            "model server, which batches as the CPU image does, over the same SavedModel called in process by "
-            f"as many threads, and the floor of a request. The picture has {found} boxes above the threshold.",
+            "model server, which batches as the CPU image does, over the same SavedModel called in process "
+            "by as many threads, and the floor of a request. "
+            f"The picture has {found} boxes above the threshold.",
             Table(header, rows),
             f"One client's request takes {summarise(through)} ms (p50), the model in process "
             f"{summarise(inside)} ms: the way adds {added.median:.1f} ms, {part:.0f} %.",

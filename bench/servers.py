@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.process_tree import ProcessTree
+from sightline.grpc_waiting import POLLING
 
 REPOSITORY: Final = Path(__file__).resolve().parent.parent
 WORK: Final = REPOSITORY / "build" / "bench"  # environments, logs, pictures; never committed
@@ -140,7 +141,8 @@ def null_serving(detections: int = 3) -> contextlib.AbstractContextManager[Serve
         "--detections",
         str(detections),
     ]
-    return running("null-serving", command, port, ready=None)
+    # What it costs is taken from the cores that are measured, so it should be little.
+    return running("null-serving", command, port, ready=None, environment=dict([POLLING]))
 
 
 def gateway(

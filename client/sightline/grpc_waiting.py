@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import Final
 
-_POLLING: Final = ("GRPC_EXPERIMENTS", "-event_engine_client,-event_engine_listener")
+POLLING: Final = ("GRPC_EXPERIMENTS", "-event_engine_client,-event_engine_listener")  # name and value
 
 
 def wait_in_place() -> None:
@@ -18,4 +18,4 @@ def wait_in_place() -> None:
     For a program to call at its start, not for the library. gRPC reads the variable when it is imported, so
     nothing that was imported before may have imported it.
     """
-    os.environ.setdefault(*_POLLING)
+    os.environ.setdefault(*POLLING)

@@ -2,7 +2,10 @@
 
 The process stays up between rounds.
 
-    python -m bench.model_alone VERSION_FOLDER PICTURE      # {"turns": 40, "callers": 1} -> JSON on a line
+    python -m bench.model_alone VERSION_FOLDER PICTURE [THREADS]
+
+`{"turns": 40, "callers": 1}` on a line -> JSON on a line. THREADS are those that share one op, all cores' if
+none are given; they are the process's, so that another number takes another process.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ def main() -> None:
     from bench.peers.predictor import load_model
 
     answers = sys.stdout
-    run = load_model(Path(sys.argv[1]))
+    run = load_model(Path(sys.argv[1]), threads=int(sys.argv[3]) if len(sys.argv) > 3 else 0)
     picture = decode(Path(sys.argv[2]).read_bytes(), at_least=(SIDE, SIDE))
     pixels = Stretch(SIDE, SIDE).apply(picture.pixels)[np.newaxis]
 

@@ -1,6 +1,8 @@
-"""What the model itself costs, one variant after the other, in a process of its own.
+"""What the model itself costs, one variant after the other, with as many threads as TensorFlow chooses.
 
-python -m bench.model_variants VERSION_FOLDER PICTURE ROUNDS      # -> JSON
+The process stays up between rounds.
+
+    python -m bench.model_variants VERSION_FOLDER PICTURE      # a line -> all variants, as JSON on a line
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from sightline.images import decode
 _TURNS: Final = 12  # images a round
 _BATCHES: Final = (4, 8)
 
+SERVED: Final = "as served"
 SUPPRESSION: Final = "suppression alone"
 # ConfigProtos, as text.
 _REWRITES: Final = "graph_options { rewrite_options { %s } }"
@@ -29,7 +32,6 @@ _SESSIONS: Final = {
     "as the model server runs it": "",
     "graph optimizer off": _REWRITES % "disable_meta_optimizer: true",
     "fusing off": _REWRITES % "remapping: OFF",
-    "one thread of each kind": "intra_op_parallelism_threads: 1 inter_op_parallelism_threads: 1",
     "bfloat16 (--mixed_precision=bfloat16)": _REWRITES % "auto_mixed_precision_onednn_bfloat16: ON",
 }
 _CALIBRATION: Final = 8  # pictures for the ranges of 8-bit numbers
@@ -38,14 +40,13 @@ Work = Callable[[], Any]
 
 
 def main() -> None:
-    """Measure every variant once a round."""
+    """Measure every variant for each line of the input, until it ends."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    answers = sys.stdout
     variants = _variants(Path(sys.argv[1]), Path(sys.argv[2]))
-    taken: dict[str, list[dict[str, float]]] = {name: [] for name in variants}
-    for _ in range(int(sys.argv[3])):
-        for name, (images, work) in variants.items():
-            taken[name].append(_measure(images, work))
-    json.dump(taken, sys.stdout)
+    for _ in sys.stdin:
+        taken = {name: _measure(images, work) for name, (images, work) in variants.items()}
+        print(json.dumps(taken), file=answers, flush=True)
 
 
 def _measure(images: int, work: Work) -> dict[str, float]:
@@ -67,22 +68,16 @@ def _variants(version: Path, file: Path) -> dict[str, tuple[int, Work]]:
 
     picture = decode(file.read_bytes(), at_least=(SIDE, SIDE))
     pixels = Stretch(SIDE, SIDE).apply(picture.pixels)[np.newaxis]
-    one = load_model(version, intra=1, inter=1)
-    two = load_model(version, intra=2, inter=1)
-    usual = load_model(version)
-    variants: dict[str, tuple[int, Work]] = {
-        "as served: TensorFlow's own threads": (1, lambda: usual(pixels)),
-        "one thread": (1, lambda: one(pixels)),
-        "two threads": (1, lambda: two(pixels)),
-    }
+    run = load_model(version)
+    variants: dict[str, tuple[int, Work]] = {SERVED: (1, lambda: run(pixels))}
     for size in _BATCHES:
         batch = np.repeat(pixels, size, axis=0)
-        variants[f"two threads, batch of {size}"] = (size, lambda batch=batch: two(batch))  # type: ignore[misc]
+        variants[f"batch of {size}"] = (size, lambda batch=batch: run(batch))  # type: ignore[misc]
     return variants | _session_variants(version, pixels) | _graph_variants(version, pixels)
 
 
 def _graph_variants(version: Path, pixels: Any) -> dict[str, tuple[int, Work]]:
-    """The graph taken apart (with TensorFlow's own threads), frozen, and in other arithmetic."""
+    """The graph taken apart, frozen, and in other arithmetic."""
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 

@@ -89,17 +89,16 @@ def _no_model(pixels: NDArray[np.uint8]) -> Outputs:
     return {name: np.asarray(array)[np.newaxis] for name, array in fixed_detections(_DETECTIONS).items()}
 
 
-def load_model(folder: Path, *, intra: int = 0, inter: int = 0) -> Callable[[NDArray[np.uint8]], Outputs]:
+def load_model(folder: Path, *, threads: int = 0) -> Callable[[NDArray[np.uint8]], Outputs]:
     """The pixel signature of a version folder, as the cheapest callable TensorFlow offers.
 
     Args:
         folder: `…/<version>`.
-        intra: threads that share one op; 0 lets TensorFlow choose.
-        inter: ops at the same time; 0 lets TensorFlow choose.
+        threads: that share one op; 0 lets TensorFlow choose. The first session of a process decides for all.
     """
     import tensorflow as tf
 
-    config = tf.compat.v1.ConfigProto(intra_op_parallelism_threads=intra, inter_op_parallelism_threads=inter)
+    config = tf.compat.v1.ConfigProto(intra_op_parallelism_threads=threads)
     session = tf.compat.v1.Session(graph=tf.Graph(), config=config)
     with session.graph.as_default():
         meta = tf.compat.v1.saved_model.load(session, ["serve"], str(folder))

@@ -47,12 +47,13 @@ class Detection:
         cls, label: str, class_id: int, score: float, normalized: Iterable[float], size: ImageSize
     ) -> Detection:
         """Round once, here, so that every way out (library, HTTP, files) gives the same numbers."""
-        ymin, xmin, ymax, xmax = (round(float(value), COORDINATE_DIGITS) for value in normalized)
+        ymin, xmin, ymax, xmax = [round(float(side), COORDINATE_DIGITS) for side in normalized]
+        width, height = size.width, size.height
         box = Box(
-            round(xmin * size.width, PIXEL_DIGITS),
-            round(ymin * size.height, PIXEL_DIGITS),
-            round(xmax * size.width, PIXEL_DIGITS),
-            round(ymax * size.height, PIXEL_DIGITS),
+            round(xmin * width, PIXEL_DIGITS),
+            round(ymin * height, PIXEL_DIGITS),
+            round(xmax * width, PIXEL_DIGITS),
+            round(ymax * height, PIXEL_DIGITS),
         )
         return cls(label, class_id, round(float(score), SCORE_DIGITS), box, (ymin, xmin, ymax, xmax))
 

@@ -19,6 +19,10 @@ _JPEG_END: Final = b"\xff\xd9"
 _SOS: Final = 0xDA  # start of scan: the header ends here
 _STANDALONE: Final = frozenset({0x01, *range(0xD0, 0xD8)})  # markers without a length
 _SIZE_MARKERS: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0..15 but DHT, JPG, DAC
+_EXIF: Final = 0xE1
+_PASSED: Final = frozenset(range(0xC0, 0xFF)) - _STANDALONE - _SIZE_MARKERS - {_SOS, _EXIF}  # by their length
+_SEGMENT: Final = struct.Struct(">BBH")  # 0xFF, marker, length
+_SIZE: Final = struct.Struct(">HH")  # height, width
 _ORIENTATION_TAG: Final = 0x0112
 SIDEWAYS: Final = frozenset({5, 6, 7, 8})  # EXIF orientations that swap width and height
 
@@ -71,20 +75,22 @@ def _read_jpeg(data: bytes) -> ImageHeader:
     orientation = 1
     at = 2
     while True:
-        if data[at] != 0xFF:
+        begin, marker, length = _SEGMENT.unpack_from(data, at)
+        if begin != 0xFF:
             raise TruncatedImageError(f"the JPEG header is damaged at byte {at}")
-        marker = data[at + 1]
+        if marker in _PASSED:  # most are
+            at += 2 + length
+            continue
         if marker == 0xFF:  # fill byte
             at += 1
             continue
         if marker in _STANDALONE:
             at += 2
             continue
-        (length,) = struct.unpack_from(">H", data, at + 2)
         if marker in _SIZE_MARKERS:
-            height, width = struct.unpack_from(">HH", data, at + 5)
+            height, width = _SIZE.unpack_from(data, at + 5)
             size = (width, height)
-        elif marker == 0xE1 and data[at + 4 : at + 10] == b"Exif\0\0":
+        elif marker == _EXIF and data[at + 4 : at + 10] == b"Exif\0\0":
             orientation = _exif_orientation(data[at + 10 : at + 2 + length])
         elif marker == _SOS:
             break

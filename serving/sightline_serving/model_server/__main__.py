@@ -12,6 +12,7 @@ from importlib import metadata
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
+from sightline.grpc_waiting import wait_in_place
 from sightline.held_stderr import held_stderr
 from sightline_serving.model_server.flags import PROGRAM, FlagError, HelpRequested, parse, usage
 from sightline_serving.model_server.options import Options
@@ -59,6 +60,7 @@ def _serve(options: Options) -> int:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
 
+    wait_in_place()
     # Heavy: TensorFlow. `--help` and a mistyped flag need not wait for it, and a signal may come meanwhile.
     with held_stderr():  # its greetings come before it heeds any log level
         from sightline_serving.model_server.server import ModelServer as Server

@@ -20,6 +20,7 @@ from sightline_serving.model_server.batch_scheduler import (
     BatchScheduler,
     Task,
 )
+from sightline_serving.model_server.call_threads import Aside
 from sightline_serving.model_server.metrics import MICROSECONDS, Metrics
 from sightline_serving.model_server.sessions import Array, Session
 from sightline_serving.model_server.status import (
@@ -59,7 +60,8 @@ class BatchingSession:
             return _split(feeds, size, deadline, open_slots, self._options.max_execution_batch_size)
 
         tasks = self._scheduler.schedule(queue, size, make_tasks)
-        parts = [_await(task) for task in tasks]
+        with Aside():
+            parts = [_await(task) for task in tasks]
         if len(parts) == 1:
             return parts[0]
         return [np.concatenate(pieces) for pieces in zip(*parts, strict=True)]

@@ -1,8 +1,9 @@
-"""The threads that answer calls: the one that was busy last is taken first.
+"""The threads that answer calls: one of them at work at a time, the one that was busy last taken first.
 
 `ThreadPoolExecutor` wakes its idle threads in turn, so that each call meets another thread, whose stack and
 memory (glibc gives every thread an arena of its own) have left the processor's caches meanwhile, and it makes
-a `Future` for each. That costs a call a sixth of its CPU time; the numbers are in docs/decisions/0024.
+a `Future` for each. And as many as there are calls are awake at once, to wait for Python's lock in turn. Both
+cost a call a third of its CPU time; the numbers are in docs/decisions/0024.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from types import TracebackType
 from typing import Any, Final
 
 log = logging.getLogger(__name__)
@@ -27,6 +29,30 @@ def _done() -> Future[Any]:
 
 # All that gRPC wants of a future is to count calls for a limit that this server does not set.
 _DONE: Final = _done()
+
+_here = threading.local()  # `turn_of`: the CallThreads by whose turn this thread works, if it does
+
+
+class Aside:
+    """What a call does without Python, or waits for: within it, another call may be at work.
+
+    Elsewhere than in a thread of `CallThreads`, and within another one, it does nothing.
+    """
+
+    __slots__ = ("_pool",)
+
+    def __enter__(self) -> None:
+        self._pool: CallThreads | None = getattr(_here, "turn_of", None)
+        if self._pool is not None:
+            _here.turn_of = None
+            self._pool.give_up_turn()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._pool is not None:
+            self._pool.take_turn()
+            _here.turn_of = self._pool
 
 
 class _Thread:
@@ -46,11 +72,16 @@ class _Thread:
 
 
 class CallThreads(Executor):
-    """An executor for a gRPC server. What it is given must handle its own errors and results."""
+    """An executor for a gRPC server. What it is given must handle its own errors and results.
+
+    One call is at work at a time, as Python's lock would have it anyway; the others wait without a thread.
+    Whatever takes time without that lock, or waits, belongs into an `Aside`. A call that comes back from
+    there goes on at once, so that for a moment there may be several.
+    """
 
     def __init__(self, limit: int, name: str) -> None:
         """Args:
-        limit: threads at most; they are made when they are needed.
+        limit: threads at most, those aside included; they are made when they are needed.
         name: what their names begin with.
         """
         self._limit = limit
@@ -59,10 +90,11 @@ class CallThreads(Executor):
         self._idle: list[_Thread] = []
         self._waiting: deque[_Work] = deque()
         self._count = 0
+        self._at_work = 0
         self._closed = False
 
     def submit(self, call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Have something called, at once if a thread is free, else when one is.
+        """Have something called, at once if nothing is at work, else when its turn comes.
 
         Returns:
             A future that is done: the result is nobody's.
@@ -77,13 +109,31 @@ class CallThreads(Executor):
         with self._lock:
             if self._closed:
                 raise RuntimeError("cannot call anything after shutdown")
-            if self._idle:
-                self._idle.pop().wake(work)
-            elif self._count < self._limit:
-                self._start(work)
-            else:
-                self._waiting.append(work)
+            self._waiting.append(work)
+            self._wake()
         return _DONE
+
+    def give_up_turn(self) -> None:
+        """Let another call be at work. `Aside` calls it."""
+        with self._lock:
+            self._at_work -= 1
+            self._wake()
+
+    def take_turn(self) -> None:
+        """Be at work again, whoever else is. `Aside` calls it."""
+        with self._lock:
+            self._at_work += 1
+
+    def _wake(self) -> None:
+        """Have a thread take what waits, if it is its turn and there is one. With the lock held."""
+        if self._at_work or not self._waiting:
+            return
+        if self._idle:
+            self._at_work += 1
+            self._idle.pop().wake(self._waiting.popleft())
+        elif self._count < self._limit:
+            self._at_work += 1
+            self._start(self._waiting.popleft())
 
     def _start(self, work: _Work) -> None:
         thread = _Thread()
@@ -95,6 +145,7 @@ class CallThreads(Executor):
         ).start()
 
     def _run(self, thread: _Thread) -> None:
+        _here.turn_of = self
         while True:
             thread.wait()
             while thread.work is not None:
@@ -104,13 +155,14 @@ class CallThreads(Executor):
                     log.exception("A call failed in its thread")
                 thread.work = None  # or the call's memory would be kept until the next one
                 with self._lock:
-                    if self._waiting:
+                    if self._waiting and self._at_work == 1:
                         thread.work = self._waiting.popleft()
-                    elif self._closed:
+                        continue
+                    self._at_work -= 1  # if something waits, whoever else is at work takes it
+                    if self._closed:
                         return
-                    else:
-                        self._idle.append(thread)
-                        break
+                    self._idle.append(thread)
+                    break
             else:
                 return
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 from tensorflow_serving.apis import model_service_pb2, prediction_service_pb2
 
 from sightline_serving.model_server.addresses import AddressInUseError
-from sightline_serving.model_server.call_threads import CallThreads
+from sightline_serving.model_server.call_threads import Aside, CallThreads
 from sightline_serving.model_server.config_files import read_text_proto
 from sightline_serving.model_server.grpc_services import MODEL_SERVICE, PREDICTION_SERVICE
 from sightline_serving.model_server.status import invalid_argument
@@ -24,6 +24,14 @@ UNLIMITED: Final = -1  # size of a message
 SPARE_THREADS: Final = 4  # beyond the limit, so that a refusal need not wait for a thread
 
 Arguments = list[tuple[str, int | str]]
+
+
+class _Reflection(reflection.ReflectionServicer):
+    """The usual one; its calls last until the caller has no more questions, and mostly wait for the next."""
+
+    def ServerReflectionInfo(self, request_iterator: Iterable[Any], context: Any) -> Iterator[Any]:  # noqa: N802
+        with Aside():
+            yield from super().ServerReflectionInfo(request_iterator, context)
 
 
 class GrpcServer:
@@ -95,7 +103,8 @@ class GrpcServer:
         ]
         if health_too:
             names.append(health.SERVICE_NAME)
-        reflection.enable_server_reflection(names, self._server)
+        add: Any = reflection_pb2_grpc.add_ServerReflectionServicer_to_server
+        add(_Reflection(names), self._server)
 
     def start(self) -> None:
         """Serve."""

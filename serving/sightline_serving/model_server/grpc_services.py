@@ -19,6 +19,7 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
+from sightline_serving.model_server.call_threads import Aside
 from sightline_serving.model_server.core import ServerCore
 from sightline_serving.model_server.inference import GRPC, Inference
 from sightline_serving.model_server.model_information import get_model_metadata, get_model_status
@@ -118,7 +119,8 @@ def model_methods(core: ServerCore) -> dict[str, Method]:
                 "ServerModelConfig type not supported by HandleReloadConfigRequest. Only ModelConfigList is "
                 "currently supported"
             )
-        core.reload(request.config)
+        with Aside():  # it waits until the models are loaded
+            core.reload(request.config)
         response = model_management_pb2.ReloadConfigResponse()
         response.status.SetInParent()
         return bytes(response.SerializeToString())

@@ -13,13 +13,17 @@ import numpy.typing as npt
 from tensorflow.core.protobuf import config_pb2
 from tensorflow.python.client import pywrap_tf_session as tf_session
 
+from sightline_serving.model_server.call_threads import Aside
 from sightline_serving.model_server.runtime import tf
 from sightline_serving.model_server.status import Code, StatusError, invalid_argument, not_found
 
 Array = npt.NDArray[Any]
 
 QUICK_S: Final = 0.001  # seconds; a run that takes less is not worth the hop to TensorFlow's threads
+TINY_S: Final = 0.0002  # seconds; less is not worth giving up the turn
 FORGETTING: Final = 1.2  # by which the usual time grows at each run that takes longer
+SLOW_S: Final = 0.02  # seconds; others must not wait so long for a turn
+FADING: Final = 0.99  # by which a slow run weighs less at each one after it
 PATIENCE: Final = 10  # times the longest run so far that a caller must be ready to wait for one without it
 
 
@@ -48,11 +52,18 @@ class _Times:
 
     usual: float = math.inf  # the shortest of late; on a busy machine any run may be held up now and then
     longest: float = 0.0
+    longest_of_late: float = 0.0
 
     def add(self, seconds: float) -> None:
         """One more run. Two at once may both write; either answer will do."""
         self.usual = min(seconds, self.usual * FORGETTING)
         self.longest = max(self.longest, seconds)
+        self.longest_of_late = max(self.longest_of_late * FADING, seconds)
+
+    @property
+    def are_tiny(self) -> bool:
+        """Whether a call may keep its turn meanwhile."""
+        return self.usual < TINY_S and self.longest_of_late < SLOW_S
 
     def are_short_beside(self, timeout: float | None) -> bool:
         """Whether the caller's own thread may run it: only TensorFlow's can be broken off at a deadline.
@@ -82,19 +93,28 @@ class GraphSession:
         times = self._times.setdefault(tuple(fetches), _Times())
         began = time.perf_counter()
         try:
-            if times.are_short_beside(timeout):
+            if not times.are_short_beside(timeout):
+                with Aside():
+                    return self._run_in_pool(feeds, fetches, timeout)
+            if times.are_tiny:
                 return self._run(_IN_THIS_THREAD, feeds, fetches)
-            if timeout is None:
-                return self._run(None, feeds, fetches)
-            options = tf_session.TF_NewBufferFromString(_run_options(timeout))
-            try:
-                return self._run(options, feeds, fetches)
-            finally:
-                tf_session.TF_DeleteBuffer(options)
+            with Aside():
+                return self._run(_IN_THIS_THREAD, feeds, fetches)
         except tf.errors.OpError as fault:
             raise from_tensorflow(fault) from None
         finally:
             times.add(time.perf_counter() - began)
+
+    def _run_in_pool(
+        self, feeds: Mapping[str, Array], fetches: Sequence[str], timeout: float | None
+    ) -> list[Array]:
+        if timeout is None:
+            return self._run(None, feeds, fetches)
+        options = tf_session.TF_NewBufferFromString(_run_options(timeout))
+        try:
+            return self._run(options, feeds, fetches)
+        finally:
+            tf_session.TF_DeleteBuffer(options)
 
     def _run(self, options: Any, feeds: Mapping[str, Array], fetches: Sequence[str]) -> list[Array]:
         results: list[Array] = tf_session.TF_SessionRun_wrapper(

@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 from tensorflow.core.protobuf import meta_graph_pb2
 
+from sightline_serving.model_server.call_threads import Aside
 from sightline_serving.model_server.runtime import tf
 from sightline_serving.model_server.servable import DEFAULT_SIGNATURE, Servable
 from sightline_serving.model_server.sessions import Array, type_name
@@ -60,6 +61,10 @@ class TfliteSession:
     def run(self, feeds: Mapping[str, Array], fetches: Sequence[str], timeout: float | None) -> list[Array]:
         """As `Session.run`; the inputs are resized to what came."""
         del timeout  # an interpreter cannot be broken off
+        with Aside():
+            return self._run(feeds, fetches)
+
+    def _run(self, feeds: Mapping[str, Array], fetches: Sequence[str]) -> list[Array]:
         interpreter = self._free.get()
         try:
             inputs = {detail["name"]: detail for detail in interpreter.get_input_details()}

@@ -10,7 +10,7 @@ import pytest
 
 from sightline_serving.model_server.saved_model import load_saved_model
 from sightline_serving.model_server.servable import Servable
-from sightline_serving.model_server.sessions import PATIENCE, QUICK_S, _Times
+from sightline_serving.model_server.sessions import PATIENCE, QUICK_S, TINY_S, _Times
 from sightline_serving.model_server.status import Code, StatusError
 
 FIRST_S = 0.3  # a first run, with which TensorFlow optimises the graph
@@ -38,6 +38,22 @@ def test_a_run_that_was_held_up_changes_nothing_but_a_slow_model_does() -> None:
         times.add(QUICK_S * 2)
         runs += 1
     assert 2 < runs < 20
+
+
+def test_only_what_is_surely_short_keeps_the_turn() -> None:
+    times = _Times()
+    assert not times.are_tiny
+    times.add(FIRST_S)
+    runs = 0
+    while not times.are_tiny:  # others would have to wait for one like the first
+        times.add(TINY_S / 2)
+        runs += 1
+    assert 20 < runs < 1000
+    times.add(FIRST_S)
+    assert not times.are_tiny
+    times = _Times()
+    times.add(SHORT_S * 5)
+    assert not times.are_tiny
 
 
 @pytest.fixture

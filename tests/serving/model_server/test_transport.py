@@ -5,12 +5,14 @@ from __future__ import annotations
 import socket
 import subprocess
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from support.model_servers import server_here
 from support.serving_calls import TIMEOUT_S, Caller, predict_request
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
@@ -69,6 +71,30 @@ def test_too_many_calls_at_once(flags: tuple[str, ...]) -> None:
         refused = refused or held.exception()  # whichever of the two came second
         assert refused.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert refused.details() == "Server Threadpool Exhausted"
+
+
+def test_what_lasts_holds_up_nobody_else(flags: tuple[str, ...]) -> None:
+    with (
+        server_here(*flags, "--grpc_max_threads=8", "--enable_grpc_reflection") as served,
+        Caller(served.address) as caller,
+    ):
+        asked = threading.Event()
+
+        def questions() -> Iterator[reflection_pb2.ServerReflectionRequest]:
+            yield reflection_pb2.ServerReflectionRequest(list_services="")
+            asked.wait()  # the caller thinks of another
+
+        talk = reflection_pb2_grpc.ServerReflectionStub(caller.channel).ServerReflectionInfo(questions())
+        assert next(talk).list_services_response.service
+        endless = predict_request("module", "slow", turns=np.array([10**9], np.int32))
+        held = caller.prediction.Predict.future(endless, timeout=TIMEOUT_S)
+        for _ in range(20):
+            assert caller.outputs("module", x=[1.0])["y"].tolist() == [2.5]
+            assert caller.states("module") == {1: "AVAILABLE"}
+        assert not held.done()
+        held.cancel()
+        asked.set()
+        assert list(talk) == []
 
 
 def test_a_large_request(flags: tuple[str, ...]) -> None:

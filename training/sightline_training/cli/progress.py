@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ _LINES: Final = 10  # in a log, where a bar cannot be redrawn
 
 
 @dataclass(slots=True)
-class Counter:
+class Counter(ABC):
     """Counts what is done."""
 
     total: int
@@ -36,8 +37,9 @@ class Counter:
         """Write a line that stays, above the bar where there is one."""
         click.echo(line, err=True)
 
+    @abstractmethod
     def _show(self) -> None:
-        raise NotImplementedError
+        """Tell how far it is."""
 
 
 @dataclass(slots=True)

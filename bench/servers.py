@@ -170,6 +170,7 @@ def model_server(model: str, base: Path) -> contextlib.AbstractContextManager[Se
         f"--port={port}",
         f"--model_name={model}",
         f"--model_base_path={base}",
+        "--tensorflow_intra_op_parallelism=1",
         "--enable_batching",
         f"--batching_parameters_file={_BATCHING}",
         "--grpc_max_threads=128",

@@ -24,6 +24,8 @@ _AIM: Final = 1.08  # times the model alone plus the floor
 _ROUNDS: Final = 9
 _REQUESTS: Final = 64
 _FLOOR_TURNS: Final = 60
+_ALIKE: Final = "1"  # threads that share one op: as in the CPU image
+_OWN: Final = "0"  # as TensorFlow chooses, all cores
 
 
 def exported() -> Path:
@@ -45,14 +47,15 @@ def measure(run: Run) -> Section:
     version = exported()
     body = run.bodies[USUAL.name]
     samples: dict[int, list[Sample]] = {clients: [] for clients in CLIENTS}
-    alone: dict[int, list[dict[str, float]]] = {clients: [] for clients in CLIENTS}
+    alone, own = (dict[int, list[dict[str, float]]]((clients, []) for clients in CLIENTS) for _ in range(2))
     floors: list[float] = []
     with (
         model_server(NAME, version.parent) as server,
         gateway(server, NAME) as front,
         null_serving() as null,
         helper("bench.floor", f"{null.host}:{null.port}") as floor,
-        helper("bench.model_alone", version, body.picture) as model,
+        helper("bench.model_alone", version, body.picture, _ALIKE) as model,
+        helper("bench.model_alone", version, body.picture, _OWN) as model_of_own,
     ):
         found = len(ask(front, PATH, body)["detections"])
         loads = {
@@ -72,22 +75,28 @@ def measure(run: Run) -> Section:
             parts = floor.ask(picture=str(body.picture), turns=_FLOOR_TURNS)
             floors.append(sum(parts.values()))
             for clients, load in loads.items():
-                alone[clients].append(model.ask(turns=run.requests(_REQUESTS), callers=clients))
+                asked = {"turns": run.requests(_REQUESTS), "callers": clients}
+                alone[clients].append(model.ask(**asked))
+                own[clients].append(model_of_own.ask(**asked))
                 samples[clients].append(send(load, [front, server]))
-    return _section(samples, alone, floors, found)
+    return _section(samples, alone, own, floors, found)
 
 
 def _section(
     samples: dict[int, list[Sample]],
     alone: dict[int, list[dict[str, float]]],
+    own: dict[int, list[dict[str, float]]],
     floors: list[float],
     found: int,
 ) -> Section:
     rows, aims, data = [], [], {}
     for clients, taken in samples.items():
-        model = [one["cpu_ms"] for one in alone[clients]]
-        least = [cpu + bottom for cpu, bottom in zip(model, floors, strict=True)]
-        over = ratio([sample.total_cpu_ms for sample in taken], least)
+        model, model_of_own = ([one["cpu_ms"] for one in told[clients]] for told in (alone, own))
+        used = [sample.total_cpu_ms for sample in taken]
+        over, over_own = (
+            ratio(used, [cpu + bottom for cpu, bottom in zip(least, floors, strict=True)])
+            for least in (model, model_of_own)
+        )
         rows.append(
             [
                 clients,
@@ -96,12 +105,20 @@ def _section(
                 summarise([sample.cpu_ms[1] for sample in taken]),
                 summarise([sample.cpu_ms[0] for sample in taken]),
                 over,
+                summarise(model_of_own),
+                over_own,
                 summarise([sample.per_second for sample in taken]),
                 summarise([one["per_second"] for one in alone[clients]]),
                 statistics.median(sample.own_cpu_ms for sample in taken),
             ]
         )
-        data[clients] = {"ratio": over, "alone": summarise(model), "per_second": rows[-1][6]}
+        data[clients] = {
+            "ratio": over,
+            "alone": summarise(model),
+            "ratio_own_threads": over_own,
+            "alone_own_threads": summarise(model_of_own),
+            "per_second": summarise([sample.per_second for sample in taken]),
+        }
         aims.append(
             Aim(f"HTTP to boxes over the model alone and the floor, {clients} clients", over.median, _AIM)
         )
@@ -116,6 +133,8 @@ def _section(
         "model server, CPU ms",
         "gateway, CPU ms",
         "both over model and floor",
+        "model alone with its own threads, CPU ms",
+        "both over that and floor",
         "images a second",
         "model alone, a second",
         "load generator, CPU ms",
@@ -124,8 +143,9 @@ def _section(
         "With the model behind it",
         [
             "The exported SSD (MobileNet V1, width 0.75, 300 x 300) through HTTP, the gateway and the local "
-            "model server, which batches as the CPU image does, over the same SavedModel called in process "
-            "by as many threads, and the floor of a request. "
+            "model server, set as in the CPU image, over the same SavedModel called in process by as many "
+            "callers, and the floor of a request. The model alone has one thread for an op, as the image has "
+            "(docs/decisions/0026), and beside it as many as TensorFlow chooses by itself. "
             f"The picture has {found} boxes above the threshold.",
             Table(header, rows),
             f"One client's request takes {summarise(through)} ms (p50), the model in process "

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 
+from google.protobuf import text_format
 from support.manifests import (
     K8S,
     REPOSITORY,
@@ -19,6 +20,7 @@ from support.manifests import (
 
 from sightline_serving.gateway.app import create_app
 from sightline_serving.gateway.settings import Settings
+from sightline_serving.model_server.wire import serving_config_pb2
 
 
 def test_requests_do_not_exceed_limits_and_memory_has_one(manifests: list[Manifest]) -> None:
@@ -154,6 +156,26 @@ def test_the_gpu_is_asked_for_and_its_node_is_tolerated(whole: list[Manifest]) -
     assert container["image"].endswith("-gpu")
     assert {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"} in spec["tolerations"]
     assert spec["nodeSelector"]
+
+
+def test_a_cpu_for_each_picture_and_a_gpu_for_many(manifests: list[Manifest]) -> None:
+    """On CPUs as many pictures are at work as there are CPUs; on a GPU batches have few sizes."""
+    (container,) = dict(templates(manifests))["Deployment/tf-serving"]["spec"]["containers"]
+    (text,) = (
+        item["data"]["batching.config"]
+        for item in of_kind(manifests, "ConfigMap")
+        if "batching.config" in item.get("data", {})
+    )
+    batching = text_format.Parse(text, serving_config_pb2.BatchingParameters())
+    alone = "--tensorflow_intra_op_parallelism=1" in container["args"]
+    limits = container["resources"]["limits"]
+    assert alone is ("nvidia.com/gpu" not in limits)
+    if alone:
+        assert batching.max_execution_batch_size.value == 1
+        assert batching.num_batch_threads.value == quantity(limits["cpu"])
+    else:
+        assert not any("intra_op" in argument for argument in container["args"])
+        assert batching.allowed_batch_sizes[-1] == batching.max_batch_size.value > 1
 
 
 def test_the_rule_manifest_is_what_the_rule_files_say() -> None:

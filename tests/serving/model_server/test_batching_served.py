@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,9 +17,12 @@ from support.model_servers import ServedHere, server_here
 from support.saved_models import CARD
 from support.serving_calls import Caller, predict_request, refused, rest
 
+import sightline_serving
+
 ROWS = 4  # of a full batch
 # A batch waits a minute for company, so that only a full one is run within a test's patience.
 PATIENT = f"max_batch_size {{ value: {ROWS} }} batch_timeout_micros {{ value: 60000000 }}"
+CONFIG = Path(sightline_serving.__file__).parent / "config"  # what the images hold
 QUICK = f"max_batch_size {{ value: {ROWS} }} allowed_batch_sizes: 2 allowed_batch_sizes: {ROWS}"
 
 
@@ -152,3 +156,21 @@ def test_batching_as_each_model_says(models: Path, tmp_path: Path) -> None:
     with server_here(*per_model) as served, Caller(served.address) as caller:
         big = caller.prediction.Predict.future(predict_request("m", x=np.zeros(3, np.float32)))
         assert big.exception().details() == "Task size 3 is larger than maximum input batch size 2"
+
+
+def test_the_file_for_cpus_runs_each_picture_alone(models: Path, tmp_path: Path) -> None:
+    """A request of many comes back whole and in order, though each of its rows was a batch of its own."""
+    monitoring = f"--monitoring_config_file={CONFIG / 'monitoring.config'}"
+    shipped = flags(models, (CONFIG / "batching.config").read_text(), tmp_path)
+    with server_here(*shipped, monitoring) as served, Caller(served.address) as caller:
+        rows = np.arange(32, dtype=np.float32)
+        assert caller.outputs("module", x=rows)["y"].tolist() == [2 + row / 2 for row in rows]
+        text = rest(f"{served.url}/monitoring/prometheus/metrics").text
+        sizes = dict(re.findall(r"^(\S+:processed_batch_size_(?:sum|count))\S* (\S+)$", text, re.MULTILINE))
+        assert {float(value) for value in sizes.values()} == {32.0}
+        assert len(sizes) == 2
+        too_many = predict_request("module", x=np.zeros(33, np.float32))
+        assert refused(caller.prediction.Predict, too_many) == (
+            "INVALID_ARGUMENT",
+            "Task size 33 is larger than maximum input batch size 32",
+        )

@@ -20,6 +20,7 @@ import grpc
 import numpy as np
 from google.protobuf.any_pb2 import Any as AnyMessage
 
+from sightline.allocator import keep_large_blocks
 from sightline.contract import (
     DETECTION_OUTPUTS,
     INPUT_IMAGES,
@@ -155,6 +156,7 @@ def main() -> None:
     parser.add_argument("--detections", type=int, default=3, help="boxes found in each picture")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     arguments = parser.parse_args()
+    keep_large_blocks()  # requests of a megabyte
     server = grpc.server(
         futures.ThreadPoolExecutor(16),
         options=(("grpc.max_receive_message_length", -1), ("grpc.so_reuseport", 0)),

@@ -6,9 +6,8 @@ import re
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +31,7 @@ _Loaded: TypeAlias = bytes | NDArray[np.uint8] | Picture
 _BATCH_LIMIT: Final = re.compile(r"larger than maximum input batch size (\d+)")  # Serving's words
 
 
-@dataclass(frozen=True, slots=True)
-class _Ready:
+class _Ready(NamedTuple):
     """A picture as the model takes it."""
 
     pixels: NDArray[np.uint8]  # [H, W, 3] of the model, RGB
@@ -42,8 +40,7 @@ class _Ready:
     resize_ms: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
+class _Answer(NamedTuple):
     """What a model said to several pictures."""
 
     model: KnownModel
@@ -182,7 +179,7 @@ class Serving:
                 newer = known
                 if answered != known.version:
                     newer = self.catalog.refresh(ref, version=answered, timeout=_left(deadline))
-                if newer.family == known.family:
+                if newer is known or newer.family == known.family:
                     return _Answer(newer, ready, found, _ms_since(at))
             except (ServingError, ModelNotFoundError) as fault:
                 if last or fault.retryable:  # a busy server is not asked yet more

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,8 +43,7 @@ ABSOLUTE_FROM: Final = 2.0  # a coordinate above it is in pixels: normalised one
 _IMAGE_INFO: Final = "image_info"  # [N, 4, 2]: original size, wanted size, scale, offset; each y, x
 
 
-@dataclass(frozen=True, slots=True)
-class RawDetections:
+class RawDetections(NamedTuple):
     """One picture's boxes as the model gave them, scores falling."""
 
     boxes: NDArray[np.float32]  # [M, 4] ymin xmin ymax xmax, 0 to 1
@@ -247,5 +246,5 @@ def _check(outputs: Mapping[str, NDArray[Any]], names: Sequence[str], count: int
     if missing:
         raise ServingError(f"the model's answer lacks {', '.join(missing)}")
     batches = {name: len(outputs[name]) for name in names}
-    if any(batch != count for batch in batches.values()):
+    if set(batches.values()) != {count}:
         raise ServingError(f"{count} pictures were sent, and the answer holds {batches}")

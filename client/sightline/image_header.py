@@ -7,8 +7,7 @@ because asking a general library costs more than the whole check (Pillow: 60 us;
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from sightline.errors import NotAnImageError, TruncatedImageError
 
@@ -27,8 +26,7 @@ _ORIENTATION_TAG: Final = 0x0112
 SIDEWAYS: Final = frozenset({5, 6, 7, 8})  # EXIF orientations that swap width and height
 
 
-@dataclass(frozen=True, slots=True)
-class ImageHeader:
+class ImageHeader(NamedTuple):
     """What the first bytes of an image say of it."""
 
     format: str  # one of FORMATS

@@ -68,7 +68,7 @@ def to_array(proto: wire.TensorProto) -> NDArray[Any]:
     Raises:
         ServingError: a dtype that we do not read, or too few bytes for the shape.
     """
-    shape = tuple(dim.size for dim in proto.tensor_shape.dim)
+    shape = tuple([dim.size for dim in proto.tensor_shape.dim])
     if proto.dtype == wire.DT_STRING:
         strings = np.empty(len(proto.string_val), object)
         strings[:] = proto.string_val

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import grpc
 from google.protobuf.message import Message
@@ -74,8 +73,7 @@ ERROR_OF_CODE: Final[Mapping[grpc.StatusCode, type[SightlineError]]] = {
 _UNKNOWN_LABEL: Final = "Unrecognized servable version label"  # INVALID_ARGUMENT, yet a name not found
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
+class Prediction(NamedTuple):
     """The answer to Predict."""
 
     outputs: Mapping[str, NDArray[Any]]

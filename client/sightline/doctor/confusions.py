@@ -6,7 +6,6 @@ Each is tried out: if the boxes fit once it is undone, it is the one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -59,10 +58,10 @@ def _readings(found: Sequence[RawDetections]) -> Iterator[tuple[str, list[RawDet
     """Other ways to read what the model said."""
     yield (
         "the boxes are xmin ymin xmax ymax, and not ymin xmin ymax xmax",
-        [replace(one, boxes=one.boxes[:, [1, 0, 3, 2]]) for one in found],
+        [one._replace(boxes=one.boxes[:, [1, 0, 3, 2]]) for one in found],
     )
     for shift, told in ((1, "one too low: class ids begin at 0"), (-1, "one too high: class ids begin at 2")):
-        yield f"the classes are {told}", [replace(one, classes=one.classes + shift) for one in found]
+        yield f"the classes are {told}", [one._replace(classes=one.classes + shift) for one in found]
 
 
 def _sendings(probe: Probe) -> Iterator[tuple[str, Callable[[Pixels], Pixels]]]:

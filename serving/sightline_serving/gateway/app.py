@@ -79,7 +79,7 @@ def assemble(settings: Settings, detector: Serving | None) -> Parts:
         detector=detector,
         metrics=metrics,
         ledger=Ledger(partial(observe.book, metrics)),
-        gate=Gate(settings.max_in_flight, settings.threads, metrics.in_flight),
+        gate=Gate(settings.max_in_flight, settings.threads, settings.timeout, metrics.in_flight),
         limits=Limits(settings.max_images, settings.max_detections),
         fetcher=Fetcher(settings.url_hosts, settings.max_body),
         guard=security.Guard(settings),

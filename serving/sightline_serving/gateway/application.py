@@ -10,10 +10,9 @@ errors are the same functions, called from one place each.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast
 
 import flask
 from flask.globals import request_ctx
@@ -66,8 +65,7 @@ class Response(flask.Response):
         return cast(list[bytes], self.response)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """An answer that is there as a whole."""
 
     body: bytes

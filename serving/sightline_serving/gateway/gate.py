@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 
 from prometheus_client import Gauge
@@ -20,49 +18,63 @@ class Gate:
     Args:
         in_flight: requests let in.
         at_once: of these, worked on at the same time.
+        patience: seconds that a request waits for its turn to be worked on.
         gauge: shows the requests in flight.
     """
 
-    def __init__(self, in_flight: int, at_once: int, gauge: Gauge) -> None:
-        self._limit = in_flight
-        self._room, self._slots = _tokens(in_flight), _tokens(at_once)
+    def __init__(self, in_flight: int, at_once: int, patience: float, gauge: Gauge) -> None:
+        self.admitted = _Admission(in_flight, gauge)
+        self.working = _Turn(at_once, patience)
+
+
+# Both hold nothing of their callers, so that one of each serves all: entered anew by each request.
+
+
+class _Admission:
+    """`with` lets a request in.
+
+    Raises:
+        OverloadedError: as many as are allowed are in flight.
+    """
+
+    def __init__(self, count: int, gauge: Gauge) -> None:
+        self._count = count
+        self._room = _tokens(count)
         self._gauge = gauge
 
-    @contextmanager
-    def admitted(self) -> Iterator[None]:
-        """Let a request in.
-
-        Raises:
-            OverloadedError: as many as are allowed are in flight.
-        """
+    def __enter__(self) -> None:
         try:
             self._room.get_nowait()
         except Empty:
-            words = f"{self._limit} requests are in flight in this worker; try again"
+            words = f"{self._count} requests are in flight in this worker; try again"
             raise OverloadedError(words) from None
         self._gauge.inc()
-        try:
-            yield
-        finally:
-            self._gauge.dec()
-            self._room.put(None)
 
-    @contextmanager
-    def working(self, timeout: float) -> Iterator[None]:
-        """Wait for a turn to work, at most `timeout` seconds.
+    def __exit__(self, *fault: object) -> None:
+        self._gauge.dec()
+        self._room.put(None)
 
-        Raises:
-            OverloadedError: none came.
-        """
+
+class _Turn:
+    """`with` waits for a turn to work.
+
+    Raises:
+        OverloadedError: none came.
+    """
+
+    def __init__(self, count: int, patience: float) -> None:
+        self._slots = _tokens(count)
+        self._patience = patience
+
+    def __enter__(self) -> None:
         try:
-            self._slots.get(timeout=timeout)
+            self._slots.get(timeout=self._patience)
         except Empty:
-            words = f"the request waited {timeout:g} s for its turn; try again"
+            words = f"the request waited {self._patience:g} s for its turn; try again"
             raise OverloadedError(words) from None
-        try:
-            yield
-        finally:
-            self._slots.put(None)
+
+    def __exit__(self, *fault: object) -> None:
+        self._slots.put(None)
 
 
 def _tokens(count: int) -> SimpleQueue[None]:

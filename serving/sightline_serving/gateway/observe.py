@@ -86,8 +86,10 @@ def seconds(results: Sequence[Result]) -> dict[str, float]:
 
     Pictures that are sent together share one prediction, so it counts once.
     """
-    stages: dict[str, float] = {}
-    for result in results:
+    if not results:
+        return {}
+    stages = {name: milliseconds / 1000 for name, milliseconds in results[0].timing_ms.items()}
+    for result in results[1:]:
         for name, milliseconds in result.timing_ms.items():
             before = 0.0 if name == "predict" else stages.get(name, 0.0)
             stages[name] = before + milliseconds / 1000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from sightline.contract import ModelRef
@@ -20,6 +21,7 @@ from sightline_serving.gateway.settings import Settings
 from sightline_serving.gateway.shadow import Rollout, Shadow
 
 LONGEST_NAME: Final = 1024  # characters; gRPC ends the stream when an error repeats some 16,000
+_REMEMBERED: Final = 256  # references; callers may make them up
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,4 +64,10 @@ class Parts:
             raise ModelNotFoundError(f"no name of a model or label is longer than {LONGEST_NAME} characters")
         if name == self.settings.model and version is None and label is None:
             label = self.rollout.choose(chance)
-        return ModelRef(name, version, label)
+        return _known_ref(name, version, label)
+
+
+@lru_cache(_REMEMBERED)
+def _known_ref(name: str, version: int | None, label: str | None) -> ModelRef:
+    """The same reference each time, which is found in a catalog without being compared."""
+    return ModelRef(name, version, label)

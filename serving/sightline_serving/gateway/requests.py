@@ -6,7 +6,7 @@ import base64
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 from flask import Request
@@ -32,8 +32,7 @@ TAKEN: Final = (
 RAW: Final = frozenset({"", "application/octet-stream", "application/x-www-form-urlencoded"})
 
 
-@dataclass(frozen=True, slots=True)
-class DetectRequest:
+class DetectRequest(NamedTuple):
     """What one request asks."""
 
     images: list[bytes]  # encoded

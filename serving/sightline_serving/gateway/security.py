@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 OPEN_BLUEPRINTS: Final = frozenset({"health", "page", "documentation"})
 # Of everything but the page, which brings its own: nothing in an answer is to be run or shown as a page.
 CONTENT_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
-HEADERS: Final = (
+HEADERS: Final[tuple[tuple[str, str], ...]] = (
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "no-referrer"),
     ("X-Frame-Options", "DENY"),
@@ -32,6 +32,7 @@ HEADERS: Final = (
     ("Content-Security-Policy", CONTENT_POLICY),
     ("Cache-Control", "no-store"),
 )
+_ADDED: Final = frozenset(name for name, _ in HEADERS)
 
 # DeepStack's callers put their key into the form; its view reads that once it has been let in.
 FORM_KEY_ENDPOINT: Final = "dropin.deepstack"
@@ -102,10 +103,11 @@ def _with_headers(application: WSGIApplication) -> WSGIApplication:
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         def start(status: str, headers: list[tuple[str, str]], *fault: Any) -> Any:
-            given = {name for name, _ in headers}
-            return start_response(
-                status, [*headers, *(item for item in HEADERS if item[0] not in given)], *fault
+            given = [name for name, _ in headers]
+            added = (
+                HEADERS if _ADDED.isdisjoint(given) else [item for item in HEADERS if item[0] not in given]
             )
+            return start_response(status, [*headers, *added], *fault)
 
         return application(environ, start)
 

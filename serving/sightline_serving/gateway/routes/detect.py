@@ -24,12 +24,12 @@ def blueprint(parts: Parts) -> Blueprint:
         request: Request, model: str | None = None, version: int | None = None, label: str | None = None
     ) -> Answer:
         noted = request.noted
-        with parts.gate.admitted():
+        with parts.gate.admitted:
             asked = read_detect(request, parts.limits, parts.fetcher.fetch)
             kind = answers.wanted_picture(request)
             read = time.perf_counter()
             ref = parts.ref(model, version, label)
-            with parts.gate.working(settings.timeout):
+            with parts.gate.working:
                 outcomes = parts.detector.detect_many(
                     asked.images,
                     asked.options,
@@ -65,4 +65,4 @@ def blueprint(parts: Parts) -> Blueprint:
 
 def server_timing(seconds: Mapping[str, float]) -> str:
     """The `Server-Timing` header."""
-    return ", ".join(f"{name};dur={value * 1000:.2f}" for name, value in seconds.items())
+    return ", ".join([f"{name};dur={value * 1000:.2f}" for name, value in seconds.items()])

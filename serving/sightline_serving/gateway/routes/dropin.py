@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
@@ -43,7 +43,7 @@ def blueprint(parts: Parts) -> Blueprint:
 def _add_deepstack(routes: Blueprint, parts: Parts) -> None:
     def deepstack(request: Request, model: str | None = None) -> Answer:
         begun = time.perf_counter()
-        with parts.gate.admitted():  # before the form is read, which takes as long as its sender likes
+        with parts.gate.admitted:  # before the form is read, which takes as long as its sender likes
             parts.guard.check_form(request)
             options, image = _deepstack_form(request)
             found = _detect(parts, request, image, options, parts.ref(model))
@@ -77,7 +77,7 @@ def _deepstack_form(request: Request) -> tuple[DetectOptions, bytes]:
 
 def _add_doods(routes: Blueprint, parts: Parts) -> None:
     def doods(request: Request) -> Answer:
-        with parts.gate.admitted():
+        with parts.gate.admitted:
             asked = read_json(read_body(request))
             thresholds = _thresholds(asked.get("detect"))
             regions = [_Region.read(region) for region in _list(asked.get("regions"))]
@@ -127,7 +127,7 @@ def _detector(parts: Parts, name: str, model: str) -> dict[str, Any]:
 
 
 def _detect(parts: Parts, request: Request, image: bytes, options: DetectOptions, ref: ModelRef) -> Result:
-    with parts.gate.working(parts.settings.timeout):
+    with parts.gate.working:
         found = parts.detector.detect(
             image,
             options,
@@ -202,7 +202,7 @@ def _answering(operation: Operation, failed: Callable[[SightlineError], Mapping[
             return operation(request, **place)
         except SightlineError as error:
             told = problems.respond(error, request)
-            return replace(told, body=orjson.dumps(failed(error)), content_type=JSON_TYPE)
+            return told._replace(body=orjson.dumps(failed(error)), content_type=JSON_TYPE)
 
     return View(answer)
 

@@ -49,7 +49,7 @@ def blueprint(parts: Parts) -> Blueprint:
             )
         with ExitStack() as stack:  # all is undone if anything fails before the answer begins
             stack.callback(rooms.release)
-            stack.enter_context(parts.gate.admitted())
+            stack.enter_context(parts.gate.admitted)
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sightline-video-")))
             options, frame_options = read_video(request, folder / "video", parts.settings)
             resize = parts.detector.resize(ref)  # an unknown model is told before a decoder starts
@@ -126,7 +126,7 @@ def _detect(
     if isinstance(batch, SightlineError):
         raise batch
     pictures = [frame.image for frame in batch]
-    with parts.gate.working(parts.settings.timeout):
+    with parts.gate.working:
         outcomes = parts.detector.detect_many(
             pictures, options, model=ref, timeout=parts.settings.timeout, request_id=request_id
         )

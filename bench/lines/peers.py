@@ -46,8 +46,9 @@ def measure(run: Run) -> Section:
         "settings, so that only "
         "the server differs (a model in process also saves them the gRPC call). Sightline is the "
         "gateway and what stands behind it, added up: a Serving "
-        "without a model, or the local model server. All of them found the same boxes in a PNG of the "
-        "model's input size, which every decoder reads alike."
+        "without a model, or the local model server, which gives each picture one core as the CPU image "
+        "does; the peers leave threads to TensorFlow, as their guides do. All of them found the same boxes "
+        "in a PNG of the model's input size, which every decoder reads alike."
     ]
     aims: list[Aim] = []
     data: dict[str, Any] = {}

@@ -31,13 +31,14 @@ MAX_MESSAGE: Final = 256 * 2**20  # bytes; gRPC's own limit of 4 MB is eight 400
 _SCHEMES: Final = ("dns://", "unix://", "xds://")  # that gRPC knows
 _SERVICES: Final = "/tensorflow.serving."
 
-# gRPC retries these itself, within the call's deadline: the server has not run the request.
+# gRPC retries these itself, within the call's deadline. A server that is stopped cancels what it is at; what
+# we cancel ourselves is not retried. To run a request twice does no harm.
 _RETRIES: Final = {
     "maxAttempts": 4,
     "initialBackoff": "0.1s",
     "maxBackoff": "1s",
     "backoffMultiplier": 2,
-    "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
+    "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED", "CANCELLED"],
 }
 _SERVICE_CONFIG: Final = {
     "loadBalancingConfig": [{"round_robin": {}}],
@@ -47,6 +48,8 @@ _CHANNEL_OPTIONS: Final = (
     ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
     ("grpc.max_send_message_length", MAX_MESSAGE),
     ("grpc.max_receive_message_length", MAX_MESSAGE),
+    # By itself gRPC retries no call above 256 KiB, less than one picture of 400 x 400.
+    ("grpc.per_rpc_retry_buffer_size", MAX_MESSAGE),
     ("grpc.max_reconnect_backoff_ms", 1000),  # a restarted server is found again within a second
 )
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 
-import grpc
 import numpy as np
 import pytest
+from grpc import StatusCode
 from support.fake_serving import FakeServing, FakeVersion, Refusal, fake_serving
 
 from sightline.contract import DETECTION_OUTPUTS, ModelRef
@@ -102,9 +102,16 @@ def test_a_slow_answer_is_a_deadline(stub: ServingStub, server: FakeServing) -> 
         stub.predict(DROIDS, PICTURES, signature="serving_default", timeout=0.2)
 
 
-def test_a_busy_server_is_asked_again(stub: ServingStub, server: FakeServing) -> None:
-    server.behaviour.refusals = 2
-    assert stub.predict(DROIDS, PICTURES, signature="serving_default").version == 3
+@pytest.mark.parametrize("side", [8, 400, 1280])
+@pytest.mark.parametrize(
+    "code", [StatusCode.RESOURCE_EXHAUSTED, StatusCode.UNAVAILABLE, StatusCode.CANCELLED]
+)
+def test_a_server_that_is_busy_or_leaves_is_asked_again(
+    stub: ServingStub, server: FakeServing, side: int, code: StatusCode
+) -> None:
+    server.behaviour.refusals, server.behaviour.refused_as = 2, code
+    pictures = {"images": np.zeros((1, side, side, 3), np.uint8)}  # to 4.9 MB; gRPC by itself retries 256 KiB
+    assert stub.predict(DROIDS, pictures, signature="serving_default").version == 3
     assert server.behaviour.refusals == 0
 
 
@@ -115,12 +122,12 @@ def test_a_server_that_stays_busy_is_an_error_that_passes(stub: ServingStub, ser
     assert caught.value.retryable
 
 
-@pytest.mark.parametrize("code", [code for code in grpc.StatusCode if code is not grpc.StatusCode.OK])
+@pytest.mark.parametrize("code", [code for code in StatusCode if code is not StatusCode.OK])
 def test_every_code_comes_out_as_one_of_our_errors(
-    stub: ServingStub, server: FakeServing, code: grpc.StatusCode
+    stub: ServingStub, server: FakeServing, code: StatusCode
 ) -> None:
     server.behaviour.refusal = Refusal(code, "the server's words")
-    with pytest.raises(ServingError if code is not grpc.StatusCode.NOT_FOUND else ModelNotFoundError):
+    with pytest.raises(ServingError if code is not StatusCode.NOT_FOUND else ModelNotFoundError):
         stub.status(DROIDS)
 
 

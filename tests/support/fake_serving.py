@@ -93,7 +93,8 @@ class Behaviour:
 
     delay: float = 0.0  # seconds before each Predict is answered
     refusal: Refusal | None = None  # answered to every call while it is set
-    refusals: int = 0  # how many more calls to refuse as exhausted before answering again
+    refusals: int = 0  # how many more calls to refuse before answering again, and as what
+    refused_as: grpc.StatusCode = grpc.StatusCode.RESOURCE_EXHAUSTED
     batch_limit: int | None = None  # pictures in one request, as Serving's max_batch_size
 
 
@@ -178,7 +179,7 @@ class FakeServing:
         with self._lock:
             if self.behaviour.refusals:
                 self.behaviour.refusals -= 1
-                raise Refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, "Server Threadpool Exhausted")
+                raise Refusal(self.behaviour.refused_as, "Server Threadpool Exhausted")
 
     def _predict(self, request: wire.PredictRequest, context: grpc.ServicerContext) -> wire.PredictResponse:
         self._refuse()

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from bench import machine
 from bench.bodies import prepare
 from bench.kept import Kept
-from bench.lines import efficiency, growth, model_bound, model_cost, peers, startup, video
-from bench.machine import describe, not_measured
+from bench.lines import efficiency, gpu, growth, model_bound, model_cost, peers, startup, video
 from bench.report import Section, write
 from bench.run import Run
 from bench.servers import REPOSITORY
@@ -29,6 +29,7 @@ LINES: Final[dict[str, Callable[[Run], Section]]] = {
     "model-cost": model_cost.measure,
     "growth": growth.measure,
     "startup": startup.measure,
+    "gpu": gpu.measure,
 }
 
 
@@ -39,7 +40,7 @@ def main() -> int:
     run = Run(out=arguments.out, bodies=prepare(), quick=arguments.quick)
     run.out.mkdir(parents=True, exist_ok=True)
     kept = Kept(quick=run.quick)
-    names = arguments.only or list(LINES)
+    names = arguments.only or [name for name in LINES if name != "gpu" or machine.gpu()]
     try:
         for name in names:
             if name in kept:
@@ -51,9 +52,11 @@ def main() -> int:
         return 130
     sections = [kept.take(name) for name in names]
     missing = [
-        f"{name}: left out by --only" for name in LINES if arguments.only and name not in arguments.only
+        f"{name}: left out by --only"
+        for name in LINES
+        if arguments.only and name not in arguments.only and (name != "gpu" or machine.gpu())
     ]
-    print(write(run.out, describe(run.quick), sections, [*missing, *not_measured()]))
+    print(write(run.out, machine.describe(run.quick), sections, [*missing, *machine.not_measured()]))
     kept.clear()
     return 0
 

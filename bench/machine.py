@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ def describe(quick: bool) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
         "load average at the end": ", ".join(f"{load:.1f}" for load in os.getloadavg()),
+        **({"GPU": name} if (name := gpu()) else {}),
         "system": f"{platform.system()} {platform.machine()}",
         "Python": platform.python_version(),
         **{
@@ -35,9 +38,20 @@ def not_measured() -> list[str]:
     notes = [
         "The official TensorFlow Serving binary: it is not run here; the local model server stands in for it."
     ]
-    if not Path("/dev/nvidia0").exists():
+    if not gpu():
         notes.append("On a GPU: this machine has none, so every line above is of the CPU.")
     return notes
+
+
+@cache
+def gpu() -> str:
+    """The first GPU's name and memory; empty where there is none."""
+    asked = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.partition("\n")[0].strip()
 
 
 def _processor() -> str:

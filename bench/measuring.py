@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -96,14 +97,17 @@ class Helper:
 
 
 @contextmanager
-def helper(module: str, *arguments: str | Path) -> Iterator[Helper]:
-    """Start `python -m module arguments`, and end it by closing its input."""
+def helper(
+    module: str, *arguments: str | Path, environment: Mapping[str, str] | None = None
+) -> Iterator[Helper]:
+    """Start `python -m module arguments` with variables beside our own, and end it by closing its input."""
     process = subprocess.Popen(
         [sys.executable, "-m", module, *map(str, arguments)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
+        env={**os.environ, **(environment or {})},
         cwd=REPOSITORY,
     )
     try:

@@ -16,12 +16,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from bench.machine import gpu
 from bench.process_tree import ProcessTree
 from sightline.grpc_waiting import POLLING
 
 REPOSITORY: Final = Path(__file__).resolve().parent.parent
 WORK: Final = REPOSITORY / "build" / "bench"  # environments, logs, pictures; never committed
-_BATCHING: Final = REPOSITORY / "serving" / "sightline_serving" / "config" / "batching.config"
+_CONFIG: Final = REPOSITORY / "serving" / "sightline_serving" / "config"
+_FOR_CPUS: Final = (
+    "--tensorflow_intra_op_parallelism=1",
+    f"--batching_parameters_file={_CONFIG / 'batching.config'}",
+)
+_FOR_A_GPU: Final = (f"--batching_parameters_file={_CONFIG / 'gpu' / 'batching.config'}",)
 START_TIMEOUT: Final = 120.0  # seconds; TensorFlow on a busy machine is slow to import
 _STOP_TIMEOUT: Final = 20.0  # seconds after SIGTERM, before SIGKILL
 
@@ -161,8 +167,9 @@ def gateway(
 
 
 def model_server(model: str, base: Path) -> contextlib.AbstractContextManager[Server]:
-    """The local model server with one model, in the settings of the CPU image."""
+    """The local model server with one model, in the settings of the image for this machine: CPU or GPU."""
     port = free_port()
+    variables = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
     command = [
         sys.executable,
         "-m",
@@ -170,9 +177,8 @@ def model_server(model: str, base: Path) -> contextlib.AbstractContextManager[Se
         f"--port={port}",
         f"--model_name={model}",
         f"--model_base_path={base}",
-        "--tensorflow_intra_op_parallelism=1",
         "--enable_batching",
-        f"--batching_parameters_file={_BATCHING}",
+        *(_FOR_A_GPU if gpu() else _FOR_CPUS),
         "--grpc_max_threads=128",
     ]
-    return running("model-server", command, port, ready=None, environment={"TF_CPP_MIN_LOG_LEVEL": "3"})
+    return running("model-server", command, port, ready=None, environment=variables)

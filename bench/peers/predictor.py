@@ -89,16 +89,21 @@ def _no_model(pixels: NDArray[np.uint8]) -> Outputs:
     return {name: np.asarray(array)[np.newaxis] for name, array in fixed_detections(_DETECTIONS).items()}
 
 
-def load_model(folder: Path, *, threads: int = 0) -> Callable[[NDArray[np.uint8]], Outputs]:
+def load_model(
+    folder: Path, *, threads: int = 0, rewrites: str = ""
+) -> Callable[[NDArray[np.uint8]], Outputs]:
     """The pixel signature of a version folder, as the cheapest callable TensorFlow offers.
 
     Args:
         folder: `…/<version>`.
         threads: that share one op; 0 lets TensorFlow choose. The first session of a process decides for all.
+        rewrites: of the graph, as a RewriterConfig's text.
     """
     import tensorflow as tf
+    from google.protobuf import text_format
 
     config = tf.compat.v1.ConfigProto(intra_op_parallelism_threads=threads)
+    text_format.Parse(rewrites, config.graph_options.rewrite_options)
     session = tf.compat.v1.Session(graph=tf.Graph(), config=config)
     with session.graph.as_default():
         meta = tf.compat.v1.saved_model.load(session, ["serve"], str(folder))

@@ -56,3 +56,22 @@ def test_equal_scores_may_change_places() -> None:
     other["detection_classes"] = one["detection_classes"]
     with pytest.raises(SignatureError, match="lacks 2 of 2 boxes"):
         proof._compare("mixed up", other, one)
+
+
+def test_an_export_is_made_and_proved_in_full_precision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU TF32 would move the scores of a batch by more than is allowed."""
+    import tensorflow as tf
+
+    from sightline_training import export
+
+    def allowed() -> bool:
+        return bool(tf.config.experimental.tensor_float_32_execution_enabled())
+
+    seen = []
+    monkeypatch.setattr(export, "prove", lambda *_: seen.append(allowed()))
+    assert allowed()
+    exported_models(tmp_path)
+    assert seen == [False]
+    assert allowed()

@@ -25,6 +25,7 @@ from sightline_training.detector import Detector
 from sightline_training.families import Described, family_of
 from sightline_training.golden import write_golden
 from sightline_training.labels import LabelMap
+from sightline_training.precision import full_precision
 from sightline_training.proof import prove
 from sightline_training.replacing import new_folder
 from sightline_training.served import ServedDetector
@@ -89,7 +90,7 @@ def export_version(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     base.mkdir(parents=True, exist_ok=True)
-    with new_folder(base / str(number)) as part:
+    with new_folder(base / str(number)) as part, full_precision():
         _write(part, detector, card, pictures)
     return base / str(number)
 

@@ -1,0 +1,194 @@
+"""The model on a GPU: alone by batch size, and behind the gateway and the model server."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from typing import Any, Final
+
+from bench.answers import ask
+from bench.lines.efficiency import PATH
+from bench.lines.model_bound import exported
+from bench.load import Load
+from bench.machine import gpu
+from bench.measuring import Sample, helper, send
+from bench.model import NAME
+from bench.model_batches import SERVED
+from bench.pictures import USUAL
+from bench.plots import lines
+from bench.report import Section, Table
+from bench.rounds import summarise
+from bench.run import Run
+from bench.servers import gateway, model_server
+
+_BATCHES: Final = (1, 2, 4, 8, 16, 32, 64)
+_LARGEST: Final = 32  # of the GPU's batching.config
+_CLIENTS: Final = (1, 4, 16, 64, 128, 256)
+_REQUESTS: Final = 1200
+_ROUNDS: Final = 5
+_ALONE_ROUNDS: Final = 3
+_MOST_WORKERS: Final = 8
+_ON_CPUS: Final = {"CUDA_VISIBLE_DEVICES": "-1"}
+_SURE: Final = 0.3  # the score from which a box is compared
+_SAME: Final = 0.01  # of a side, and of a score
+
+Told = dict[str, Any]
+
+
+def measure(run: Run) -> Section:
+    """Line 9: on a GPU. Where there is none, the same on CPUs, which says nothing of GPUs."""
+    version, picture = exported(), run.bodies[USUAL.name].picture
+    sizes = [str(size) for size in _BATCHES]
+    told = []
+    with helper("bench.model_batches", version, picture, *sizes) as model:
+        for number in range(run.rounds(_ALONE_ROUNDS)):
+            run.tell(f"gpu: the model alone, round {number + 1}")
+            told.append(model.ask())
+    with helper("bench.model_batches", version, picture, "1", environment=_ON_CPUS) as model:
+        run.tell("gpu: the same picture on CPUs")
+        on_cpus = model.ask()
+    served, workers, host, size = _served(run)
+    alone = {
+        name: {size: _middle([one["taken"][name][size] for one in told]) for size in sizes}
+        for name in told[0]["taken"]
+    }
+    best = max(statistics.median(s.per_second for s in taken) for taken in served.values())
+    batch = alone[SERVED][str(_LARGEST)]
+    batches: list[list[object]] = [
+        [name, int(size), figures["batch_ms"], figures["per_second"], figures["cpu_ms"]]
+        for name, by_size in alone.items()
+        for size, figures in by_size.items()
+    ]
+    speed = {
+        "model alone, by batch": [(int(n), taken["per_second"]) for n, taken in alone[SERVED].items()],
+        "HTTP to boxes, by clients": [
+            (clients, statistics.median(s.per_second for s in taken)) for clients, taken in served.items()
+        ],
+    }
+    return Section(
+        "On a GPU",
+        [
+            f"The exported SSD on {gpu() or 'CPUs (no GPU here)'}, called in process with one batch after "
+            "the other, pixels from the host's memory and boxes back in it. Suppression has no kernel for "
+            "GPUs in TensorFlow: it runs on the host.",
+            Table(["", "batch", "ms a batch", "images a second", "host CPU ms an image"], batches),
+            *(f"Not to be had here: {name}: {why}." for name, why in told[0]["failed"].items()),
+            _agreement(told[0]["found"], on_cpus["found"]),
+            f"Through HTTP, the gateway ({workers} workers) and the local model server with the GPU image's "
+            f"settings (batches of up to {_LARGEST}, 2 ms), 1280x720 pictures, clients in a closed loop, all "
+            f"on this machine's {os.cpu_count()} cores:",
+            _served_table(served),
+            lines(run.out / "gpu.png", speed, x="batch, or clients", y="images a second", log_x=True),
+            f"At most {best:.0f} images a second came out of the whole chain, where batches of {_LARGEST} in "
+            f"process give {batch['per_second']:.0f}: what is between them is the local model server's "
+            "Python, which the official server has not. Read R in docs/deploy.md between the two. The model "
+            f"server's process holds {host / 2**20:.0f} MiB of host memory; its answer to the picture has "
+            f"{size} boxes above the threshold.",
+        ],
+        data={
+            "alone": alone,
+            "served": {
+                clients: {
+                    "per_second": summarise([s.per_second for s in taken]),
+                    "p50_ms": summarise([s.p50_ms for s in taken]),
+                    "p99_ms": summarise([s.p99_ms for s in taken]),
+                    "gateway_cpu_ms": summarise([s.cpu_ms[0] for s in taken]),
+                    "model_server_cpu_ms": summarise([s.cpu_ms[1] for s in taken]),
+                }
+                for clients, taken in served.items()
+            },
+            "failed": told[0]["failed"],
+            "host_memory_mib": host / 2**20,
+        },
+    )
+
+
+def _served(run: Run) -> tuple[dict[int, list[Sample]], int, int, int]:
+    """By clients, the samples; then the gateway's workers, the server's memory, the picture's boxes."""
+    body = run.bodies[USUAL.name]
+    workers = max(1, min(_MOST_WORKERS, (os.cpu_count() or 2) // 2))
+    taken: dict[int, list[Sample]] = {clients: [] for clients in _CLIENTS}
+    with (
+        model_server(NAME, exported().parent) as server,
+        gateway(server, NAME, workers=str(workers), max_in_flight="256") as front,
+    ):
+        found = len(ask(front, PATH, body)["detections"])
+        loads = {
+            clients: Load(
+                front.host,
+                front.port,
+                PATH,
+                [str(body.path)],
+                clients=clients,
+                requests=run.requests(_REQUESTS) if clients > 4 else run.requests(_REQUESTS) // 4,
+            )
+            for clients in _CLIENTS
+        }
+        for load in loads.values():  # the model meets every size of a batch
+            send(load, [])
+        for number in range(run.rounds(_ROUNDS)):
+            run.tell(f"gpu: HTTP to boxes, round {number + 1}")
+            for clients, load in loads.items():
+                taken[clients].append(send(load, [front, server]))
+        memory = server.tree.memory().proportional
+    return taken, workers, memory, found
+
+
+def _served_table(served: dict[int, list[Sample]]) -> Table:
+    return Table(
+        [
+            "clients",
+            "images a second",
+            "p50, ms",
+            "p99, ms",
+            "gateway, CPU ms",
+            "model server, CPU ms",
+            "load generator, CPU ms",
+        ],
+        [
+            [
+                clients,
+                summarise([s.per_second for s in taken]),
+                statistics.median(s.p50_ms for s in taken),
+                statistics.median(s.p99_ms for s in taken),
+                summarise([s.cpu_ms[0] for s in taken]),
+                summarise([s.cpu_ms[1] for s in taken]),
+                statistics.median(s.own_cpu_ms for s in taken),
+            ]
+            for clients, taken in served.items()
+        ],
+    )
+
+
+def _middle(rounds: list[dict[str, float]]) -> dict[str, float]:
+    return {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
+
+
+def _agreement(here: Told, there: Told) -> str:
+    """Whether the sure boxes of two devices are the same."""
+    ours, theirs = (
+        [
+            (kind, score, box)
+            for box, score, kind in zip(
+                found["detection_boxes"],
+                found["detection_scores"],
+                found["detection_classes"],
+                strict=True,
+            )
+            if score >= _SURE
+        ]
+        for found in (here, there)
+    )
+    alike = sum(
+        any(
+            kind == other
+            and abs(score - beside) < _SAME
+            and max(abs(a - b) for a, b in zip(box, place, strict=True)) < _SAME
+            for other, beside, place in theirs
+        )
+        for kind, score, box in ours
+    )
+    return (
+        f"Of the {len(ours)} boxes with a score of {_SURE} or more that the GPU found in the picture, "
+        f"{alike} are among the {len(theirs)} of the CPU (sides and score within {_SAME})."
+    )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
@@ -41,6 +43,18 @@ def not_measured() -> list[str]:
     if not gpu():
         notes.append("On a GPU: this machine has none, so every line above is of the CPU.")
     return notes
+
+
+@contextmanager
+def few_cores(most: int = 2) -> Iterator[int]:
+    """Keep this thread and what it starts meanwhile on so many cores; gives their number."""
+    allowed = os.sched_getaffinity(0)
+    few = set(sorted(allowed)[:most])
+    os.sched_setaffinity(0, few)
+    try:
+        yield len(few)
+    finally:
+        os.sched_setaffinity(0, allowed)
 
 
 @cache

@@ -113,10 +113,11 @@ def helper(
     try:
         yield Helper(process)
     finally:
-        assert process.stdin is not None
+        assert process.stdin is not None and process.stdout is not None
         process.stdin.close()
         try:
             process.wait(20)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        process.stdout.close()

@@ -80,10 +80,10 @@ def measure(run: Run) -> Section:
             _served_table(served),
             lines(run.out / "gpu.png", speed, x="batch, or clients", y="images a second", log_x=True),
             f"At most {best:.0f} images a second came out of the whole chain, where batches of {_LARGEST} in "
-            f"process give {batch['per_second']:.0f}: what is between them is the local model server's "
-            "Python, which the official server has not. Read R in docs/deploy.md between the two. The model "
-            f"server's process holds {host / 2**20:.0f} MiB of host memory; its answer to the picture has "
-            f"{size} boxes above the threshold.",
+            f"process give {batch['per_second']:.0f}: what is between them is most likely the local "
+            "model server's Python, which the official server has not. R in docs/deploy.md lies between the "
+            f"two. The model server's process holds {host / 2**20:.0f} MiB of host memory; its answer to the "
+            f"picture has {size} boxes above the threshold.",
         ],
         data={
             "alone": alone,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import statistics
 from collections.abc import Sequence
 from typing import Final
 
 from bench.lines.efficiency import PATH
 from bench.load import Load
+from bench.machine import few_cores
 from bench.measuring import Sample, send
 from bench.null_serving import MODEL
 from bench.pictures import USUAL
@@ -32,7 +32,12 @@ _ERROR_AIM: Final = 0.25  # of the predicted latency
 
 
 def measure(run: Run) -> Section:
-    """Line 6: growth."""
+    """Line 6: growth, on two cores wherever it is: two workers and what asks them fill no more."""
+    with few_cores() as cores:
+        return _measure(run, cores)
+
+
+def _measure(run: Run, cores: int) -> Section:
     with null_serving() as null, gateway(null, MODEL, max_in_flight="256") as front:
         send(_load(run, front, clients=16), [])
         concurrency = _concurrency(run, front, null)
@@ -40,11 +45,11 @@ def measure(run: Run) -> Section:
         points = _rates(run, front, null, peak)
     detections = _detections(run)
     models = _models(run)
-    parts, station, aim = _queueing(run, points)
+    parts, station, aim = _queueing(run, points, cores)
     return Section(
         "How cost grows",
         [
-            *_concurrency_parts(run, concurrency),
+            *_concurrency_parts(run, concurrency, cores),
             "Boxes in a picture (8 clients):",
             Table(["boxes", "gateway, CPU ms"], [[count, used] for count, used in detections.items()]),
             "Models asked in turn through one gateway (8 clients); each is known by its card, read once:",
@@ -79,7 +84,7 @@ def _concurrency(run: Run, front: Server, null: Server) -> dict[int, Sample]:
     return measured
 
 
-def _concurrency_parts(run: Run, measured: dict[int, Sample]) -> list[str | Table]:
+def _concurrency_parts(run: Run, measured: dict[int, Sample], cores: int) -> list[str | Table]:
     rows = [[n, s.cpu_ms[0], s.per_second, s.p50_ms, s.p99_ms] for n, s in measured.items()]
     speed = {"answers a second": [(n, s.per_second) for n, s in measured.items()]}
     waits = {
@@ -89,12 +94,12 @@ def _concurrency_parts(run: Run, measured: dict[int, Sample]) -> list[str | Tabl
     best = max(s.per_second for s in measured.values())
     knee = min(n for n, s in measured.items() if s.per_second >= 0.9 * best)
     return [
-        "Clients that each send their next request when the last is answered, 1280x720, a Serving "
-        "that answers at once:",
+        f"All on {cores} cores. Clients that each send their next request when the last is answered, "
+        "1280x720, a Serving that answers at once:",
         Table(["clients", "gateway, CPU ms", "answers a second", "p50, ms", "p99, ms"], rows),
         lines(run.out / "throughput.png", speed, x="clients", y="answers a second", log_x=True),
         lines(run.out / "latency.png", waits, x="clients", y="latency, ms", log_x=True, log_y=True),
-        f"The knee is at {knee} clients: that many keep all {os.cpu_count()} cores busy (the load "
+        f"The knee is at {knee} clients: that many keep all {cores} cores busy (the load "
         "generator and the "
         "null Serving share them). Beyond it throughput stays, and each further client only waits: "
         "latency grows in "
@@ -169,8 +174,7 @@ def _middle(points: Sequence[Point]) -> Point:
     )
 
 
-def _queueing(run: Run, points: dict[float, Point]) -> tuple[list[str | Table], Station, Aim]:
-    cores = os.cpu_count() or 1
+def _queueing(run: Run, points: dict[float, Point], cores: int) -> tuple[list[str | Table], Station, Aim]:
     held = points[_HELD_OUT]
     station = fit([points[part] for part in _FITTED], cores)
     predicted = station.latency(held.rate)

@@ -34,14 +34,15 @@ def test_boxes_are_the_same_when_class_score_and_sides_are() -> None:
 def test_the_line_is_measured_on_cpus_as_it_is_on_a_gpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gpu, "_BATCHES", (1, 32))
+    monkeypatch.setattr(gpu, "_BATCHES", (1, 2))
+    monkeypatch.setattr(gpu, "_LARGEST", 2)
     monkeypatch.setattr(gpu, "_CLIENTS", (1, 4))
     monkeypatch.setattr(gpu, "_REQUESTS", 16)
     monkeypatch.setattr(gpu, "_ROUNDS", 1)
     monkeypatch.setattr(gpu, "_ALONE_ROUNDS", 1)
     section = gpu.measure(Run(out=tmp_path, bodies=prepare(), quick=True))
     batches, served = (part for part in section.parts if isinstance(part, Table))
-    assert [row[:2] for row in batches.rows if row[0] == "as served"] == [["as served", 1], ["as served", 32]]
+    assert [row[:2] for row in batches.rows if row[0] == "as served"] == [["as served", 1], ["as served", 2]]
     assert [row[0] for row in served.rows] == [1, 4]
     assert any("CPUs (no GPU here)" in str(part) for part in section.parts)
     assert (tmp_path / "gpu.png").stat().st_size > 1000

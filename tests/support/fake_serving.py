@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent import futures
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import grpc
@@ -85,6 +85,19 @@ class FakeVersion:
     )
     state: str = "AVAILABLE"
     labels: tuple[str, ...] = ()  # version labels, such as "stable"
+
+
+def version_of_side(side: int) -> FakeVersion:
+    """The fake detector with another input: from 296 a picture is more than the 256 KiB that gRPC retries."""
+    usual = FakeVersion()
+    assert usual.card is not None
+    outputs = usual.signatures[SIGNATURE_PIXELS][1]
+    shape = {INPUT_IMAGES: (wire.DT_UINT8, (-1, side, side, 3))}
+    return replace(
+        usual,
+        signatures={**usual.signatures, SIGNATURE_PIXELS: (shape, outputs)},
+        card=replace(usual.card, input_height=side, input_width=side),
+    )
 
 
 @dataclass

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import httpx
 import pytest
-from support.fake_serving import FakeServing, fake_serving
+from support.fake_serving import FakeServing, fake_serving, version_of_side
 from support.gateways import RunningGateway, free_port, running
 from support.pictures import jpeg
 
@@ -88,7 +88,7 @@ def test_serving_is_killed_and_comes_back() -> None:
 
 
 def test_one_of_two_is_killed_and_nothing_is_lost() -> None:
-    first, second = FakeServing(), FakeServing()
+    first, second = (FakeServing({"droids": {1: version_of_side(400)}}) for _ in range(2))
     target = f"ipv4:{first.target},{second.target}"
     try:
         with running(target, workers=2) as gateway, load(gateway) as seen:

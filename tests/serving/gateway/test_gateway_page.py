@@ -231,6 +231,11 @@ def test_a_phone_a_bad_file_a_key_and_the_docs(
         page.set_input_files("#files", str(bad))
         expect(page.locator("#status")).to_have_class("failed")
         assert "no image" in page.locator("#status").inner_text()
+        assert not page.locator("#view").is_visible(), "no torn picture"
+        assert page.locator("#invitation").is_visible()
+        page.set_input_files("#files", str(files[0]))
+        expect(page.locator("#found tbody tr")).to_have_count(2)
+        assert page.locator("#picture").is_visible()
         assert "correct-horse" not in page.content()
 
         docs, faults = browser.new_page(), []

@@ -223,7 +223,11 @@ async function select(index) {
     ui.video.removeAttribute("src");
     ui.picture.src = shown.url;
     ui.picture.alt = shown.file.name;
-    await ui.picture.decode().catch(() => {});
+    const visible = await ui.picture.decode().then(() => true, () => false);
+    if (shown === item()) {
+      ui.view.hidden = !visible;
+      ui.invitation.hidden = visible;
+    }
   }
   showStrip();
   show();

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -150,3 +151,14 @@ def _runs(process: int) -> bool:
         return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the policy is Linux's")
+def test_threads_that_wake_do_not_interrupt_the_one_at_work(serving: FakeServing) -> None:
+    with running(serving.target, workers=2) as gateway:
+        assert httpx.post(f"{gateway.url}/v1/detect", content=jpeg(), timeout=20).status_code == 200
+        workers = psutil.Process(gateway.process.pid).children()
+        threads = [thread.id for worker in workers for thread in worker.threads()]
+        assert len(workers) == 2
+        assert len(threads) > 4
+        assert {os.sched_getscheduler(thread) for thread in threads} == {os.SCHED_BATCH}

@@ -85,7 +85,7 @@ def serve(settings: Settings) -> None:
 
 
 def _interrupt_nobody() -> None:
-    """Have threads that wake wait for the one at work, here and in the workers: its caches are full of a picture.
+    """Have threads that wake wait for the one at work, here and in the workers: its caches hold a picture.
 
     By itself the kernel lets the woken one in at once, six times in a request (docs/decisions/0067).
     """

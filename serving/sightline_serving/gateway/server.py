@@ -9,7 +9,6 @@ import shutil
 import socket
 import sys
 import tempfile
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -23,6 +22,7 @@ from sightline.allocator import keep_large_blocks
 from sightline.grpc_waiting import wait_in_place
 from sightline_serving.gateway import logs
 from sightline_serving.gateway.settings import METRICS_FOLDER_VARIABLE, Settings
+from sightline_serving.scheduling import wake_in_turn
 
 log = logging.getLogger("sightline.gateway")
 SPARE_THREADS: Final = 4  # per worker, beyond the requests let in: for refusals, health and metrics
@@ -58,7 +58,7 @@ def serve(settings: Settings) -> None:
     folder = tempfile.mkdtemp(prefix="sightline-metrics-")
     os.environ[METRICS_FOLDER_VARIABLE] = folder
     wait_in_place()
-    _interrupt_nobody()
+    wake_in_turn()
     # Imported here: after the variables are set, as prometheus_client and grpc look for them at import; and
     # before the fork, so that the workers share the memory and need not import again.
     import sightline_serving.gateway.app  # noqa: F401
@@ -82,16 +82,6 @@ def serve(settings: Settings) -> None:
         server.serve(target_loader=partial(_work, settings), wrap_loader=False)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _interrupt_nobody() -> None:
-    """Have threads that wake wait for the one at work, here and in the workers: its caches hold a picture.
-
-    By itself the kernel lets the woken one in at once, six times in a request (docs/decisions/0067).
-    """
-    if sys.platform == "linux":
-        with suppress(OSError):  # a sandbox may forbid it; nothing hangs on it
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def _work(settings: Settings) -> Flask:

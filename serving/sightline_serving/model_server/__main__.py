@@ -16,6 +16,7 @@ from sightline.grpc_waiting import wait_in_place
 from sightline.held_stderr import held_stderr
 from sightline_serving.model_server.flags import PROGRAM, FlagError, HelpRequested, parse, usage
 from sightline_serving.model_server.options import Options
+from sightline_serving.scheduling import wake_in_turn
 
 if TYPE_CHECKING:
     from sightline_serving.model_server.server import ModelServer
@@ -61,6 +62,7 @@ def _serve(options: Options) -> int:
     signal.signal(signal.SIGINT, stop)
 
     wait_in_place()
+    wake_in_turn()
     # Heavy: TensorFlow. `--help` and a mistyped flag need not wait for it, and a signal may come meanwhile.
     with held_stderr():  # its greetings come before it heeds any log level
         from sightline_serving.model_server.server import ModelServer as Server

@@ -195,3 +195,13 @@ def test_bad_files(tmp_path: Path) -> None:
     assert (
         "Both server_options.model_base_path and server_options.model_config_file are empty!" in ended.stderr
     )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the policy is Linux's")
+def test_threads_that_wake_do_not_interrupt_the_one_at_work(models: Path) -> None:
+    with running_server(f"--model_base_path={models / 'module'}", "--model_name=module") as server:
+        threads = [int(path.name) for path in Path(f"/proc/{server.process.pid}/task").iterdir()]
+        assert len(threads) > 4
+        assert {os.sched_getscheduler(thread) for thread in threads} == {os.SCHED_BATCH}
+        assert server.stop(signal.SIGTERM) == 0

@@ -154,7 +154,7 @@ def null_serving(detections: int = 3) -> contextlib.AbstractContextManager[Serve
 def gateway(
     serving: Server, model: str, *, python: str | Path = sys.executable, **settings: str
 ) -> contextlib.AbstractContextManager[Server]:
-    """The gateway in front of a Serving, as `sightline-gateway` starts it, its log of each request included."""
+    """The gateway in front of a Serving, as `sightline-gateway` starts it; it logs each request."""
     port = free_port()
     variables = {
         "SIGHTLINE_SERVING": f"{serving.host}:{serving.port}",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from bench.load import Load
 from bench.pictures import INPUT, SIZES, USUAL, Size, draw, facts, jpeg, multipart, png, turned
-from bench.servers import WORK
+from bench.servers import WORK, Server
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,11 @@ def _form(name: str, picture: Path, kind: str, size: Size) -> Body:
     path = picture.with_name(f"{name}.form")
     path.write_bytes(form)
     return Body(name, path, content_type, size, picture)
+
+
+def load_of(server: Server, path: str, body: Body, **how: Any) -> Load:
+    """A load of one body for a server; `how` is the rest of a Load: its clients, requests, rate …"""
+    return Load(server.host, server.port, path, [str(body.path)], body.content_type, **how)
 
 
 def described(bodies: dict[str, Body]) -> list[dict[str, object]]:

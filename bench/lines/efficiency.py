@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any, Final
 
 from bench.answers import ask, must_agree
+from bench.bodies import load_of
 from bench.floor import PARTS, answer
-from bench.load import Load
 from bench.measuring import Sample, helper, send
 from bench.null_serving import MODEL
 from bench.report import Aim, Section, Table
@@ -44,15 +44,7 @@ def measure(run: Run) -> Section:
             for name, requests in _REQUESTS.items():
                 body = run.bodies[name]
                 run.tell(f"gateway over floor: {name}")
-                load = Load(
-                    server.host,
-                    server.port,
-                    PATH,
-                    [str(body.path)],
-                    body.content_type,
-                    clients=_CLIENTS,
-                    requests=run.requests(requests),
-                )
+                load = load_of(server, PATH, body, clients=_CLIENTS, requests=run.requests(requests))
                 send(replace(load, requests=_WARM_UP), [])
                 turns = run.requests(requests) // 4
                 floors = [floor.ask(picture=str(body.picture), turns=turns)]

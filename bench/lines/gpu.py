@@ -7,9 +7,9 @@ import statistics
 from typing import Any, Final
 
 from bench.answers import ask
+from bench.bodies import load_of
 from bench.lines.efficiency import PATH
 from bench.lines.model_bound import exported
-from bench.load import Load
 from bench.machine import gpu
 from bench.measuring import Sample, helper, send
 from bench.model import NAME
@@ -114,11 +114,10 @@ def _served(run: Run) -> tuple[dict[int, list[Sample]], int, int, int]:
     ):
         found = len(ask(front, PATH, body)["detections"])
         loads = {
-            clients: Load(
-                front.host,
-                front.port,
+            clients: load_of(
+                front,
                 PATH,
-                [str(body.path)],
+                body,
                 clients=clients,
                 requests=run.requests(_REQUESTS) if clients > 4 else run.requests(_REQUESTS) // 4,
             )

@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Final
 
+from bench.bodies import load_of
 from bench.lines.efficiency import PATH
 from bench.load import Load
 from bench.machine import few_cores
@@ -71,9 +72,8 @@ def _measure(run: Run, cores: int) -> Section:
 
 
 def _load(run: Run, front: Server, *, clients: int = 8, path: str = PATH, requests: int = _REQUESTS) -> Load:
-    picture = str(run.bodies[USUAL.name].path)
-    wanted = run.requests(requests)
-    return Load(front.host, front.port, path, [picture], clients=clients, requests=max(wanted, 2 * clients))
+    count = max(run.requests(requests), 2 * clients)
+    return load_of(front, path, run.bodies[USUAL.name], clients=clients, requests=count)
 
 
 def _concurrency(run: Run, front: Server, null: Server) -> dict[int, Sample]:
@@ -145,15 +145,13 @@ def _models(run: Run) -> dict[int, tuple[float, float]]:
 def _rates(run: Run, front: Server, null: Server, peak: float) -> dict[float, Point]:
     """Poisson arrivals at parts of the peak; CPU is of all that shares the cores, the generator included."""
     taken: dict[float, list[Point]] = {part: [] for part in (*_FITTED, _HELD_OUT)}
-    picture = str(run.bodies[USUAL.name].path)
     for number in range(run.rounds(_RATE_ROUNDS)):
         for part, points in taken.items():
             run.tell(f"growth: arrivals at {part:.0%} of the closed loop's throughput, round {number + 1}")
-            load = Load(
-                front.host,
-                front.port,
+            load = load_of(
+                front,
                 PATH,
-                [picture],
+                run.bodies[USUAL.name],
                 clients=64,
                 seconds=_SECONDS / 2 if run.quick else _SECONDS,
                 rate=part * peak,

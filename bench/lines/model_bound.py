@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from bench.answers import ask
+from bench.bodies import load_of
 from bench.lines.efficiency import PATH
-from bench.load import Load
 from bench.measuring import LoadError, Sample, helper, send
 from bench.model import NAME
 from bench.pictures import USUAL
@@ -61,14 +61,7 @@ def measure(run: Run) -> Section:
     ):
         found = len(ask(front, PATH, body)["detections"])
         loads = {
-            clients: Load(
-                front.host,
-                front.port,
-                PATH,
-                [str(body.path)],
-                clients=clients,
-                requests=run.requests(_REQUESTS),
-            )
+            clients: load_of(front, PATH, body, clients=clients, requests=run.requests(_REQUESTS))
             for clients in CLIENTS
         }
         send(loads[CLIENTS[-1]], [])

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.answers import ask, must_agree
+from bench.bodies import load_of
 from bench.contenders import PEERS, install, start
 from bench.lines.efficiency import PATH
 from bench.lines.model_bound import exported
-from bench.load import Load
 from bench.measuring import Sample, send
 from bench.model import NAME
 from bench.null_serving import MODEL
@@ -78,15 +78,7 @@ def _side_by_side(run: Run, kind: str, model: Path | None) -> tuple[Table, dict[
             expected = expected or answer
             must_agree(name, answer, expected)
         loads = {
-            name: Load(
-                servers[0].host,
-                servers[0].port,
-                path,
-                [str(body.path)],
-                body.content_type,
-                clients=_CLIENTS,
-                requests=run.requests(_REQUESTS[kind]),
-            )
+            name: load_of(servers[0], path, body, clients=_CLIENTS, requests=run.requests(_REQUESTS[kind]))
             for name, (servers, path) in contenders.items()
         }
         for load in loads.values():

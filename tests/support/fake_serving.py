@@ -20,6 +20,7 @@ import numpy as np
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import Message
 from numpy.typing import NDArray
+from support.typed_tensors import typed
 
 from sightline.contract import (
     DETECTION_OUTPUTS,
@@ -207,7 +208,7 @@ class FakeServing:
             outputs: Arrays = {OUTPUT_CARD: np.array([card] * len(inputs[INPUT_QUERY]), object)}
         else:
             outputs = self._run(version, inputs, context)
-        tensors = {key: _typed(array) for key, array in outputs.items()}
+        tensors = {key: typed(array) for key, array in outputs.items()}
         wanted = request.output_filter or tensors
         spec = wire.ModelSpec(name=request.model_spec.name, signature_name=name)
         spec.version.value = number
@@ -282,19 +283,6 @@ def _method(
         request_deserializer=request.FromString,
         response_serializer=lambda message: message.SerializeToString(),
     )
-
-
-def _typed(array: NDArray[Any]) -> wire.TensorProto:
-    """As Serving answers: numbers in the typed field, never in `tensor_content`."""
-    shape = wire.TensorShapeProto(dim=[wire.TensorShapeProto.Dim(size=size) for size in array.shape])
-    if array.dtype == object:
-        return wire.TensorProto(dtype=wire.DT_STRING, tensor_shape=shape, string_val=array.ravel().tolist())
-    if array.dtype == np.float32:
-        return wire.TensorProto(dtype=wire.DT_FLOAT, tensor_shape=shape, float_val=array.ravel().tolist())
-    if array.dtype == np.int64:
-        return wire.TensorProto(dtype=wire.DT_INT64, tensor_shape=shape, int64_val=array.ravel().tolist())
-    assert array.dtype == np.int32, array.dtype
-    return wire.TensorProto(dtype=wire.DT_INT32, tensor_shape=shape, int_val=array.ravel().tolist())
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from support.model_servers import server_here
 from support.running_gateway import running_gateway
 
 from bench.parity import ENCODED, GRPC, HTTP, PIXELS, Way, answers, compare, report, within
+from sightline_training.annotations import read_dataset
 from sightline_training.examples import Dataset
 from sightline_training.presets import load_preset
 from sightline_training.workflow import begin_run, export_run, train_run, whole
@@ -48,7 +49,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, dict[str, 
     dataset = write_voc(folder / "data", PICTURES)
     recipe = folder / "recipe.toml"
     recipe.write_text(PRESET)
-    split = whole(folder / "data")
+    split = whole(read_dataset(folder / "data"))
     run = begin_run(folder / "run", split, load_preset(str(recipe)))
     train_run(run, split)
     base = folder / "models" / "droids"

@@ -16,6 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import TENSORS, Even
 from sightline.draw import color_of
 from sightline.geometry import Stretch
 from sightline_training import checkpoint
+from sightline_training.annotations import read_dataset
 from sightline_training.asked import asked_run
 from sightline_training.board import Board
 from sightline_training.coco_metrics import measure
@@ -57,7 +58,7 @@ def test_of_pictures_with_nothing_to_find_the_latest_weights_are_kept() -> None:
 def test_the_best_checkpoint_is_the_one_with_the_highest_ap(tmp_path: Path) -> None:
     """A learning rate that rises to the end first teaches, then destroys."""
     write_voc(tmp_path / "data", 6)
-    split = whole(tmp_path / "data")
+    split = whole(read_dataset(tmp_path / "data"))
     recipe = write_preset(
         tmp_path,
         steps=90,

@@ -6,8 +6,10 @@ import json
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -17,15 +19,22 @@ from support.training_runs import train_command, train_process, write_preset
 from sightline.contract import ModelCard
 from sightline.errors import InputError
 from sightline_training import checkpoint
+from sightline_training.annotations import read_dataset
 from sightline_training.cli import data as _data  # noqa: F401 - adds its commands
 from sightline_training.cli import model as _model  # noqa: F401
 from sightline_training.cli.main import cli
+from sightline_training.examples import Dataset
 from sightline_training.export import export_version
-from sightline_training.findings import Findings
+from sightline_training.findings import Curve, Findings
 from sightline_training.presets import load_preset, preset_names
 from sightline_training.proof import ServedModel
+from sightline_training.replacing import new_folder
+from sightline_training.report import CURVES
 from sightline_training.run import FitOptions, Run
+from sightline_training.splits import fold_of
+from sightline_training.train import DivergedError, fit
 from sightline_training.versions import next_version, versions_of
+from sightline_training.workflow import begin_run, held_out_of, whole
 
 WAIT_S = 400  # for a process that starts TensorFlow on a busy machine
 
@@ -88,7 +97,8 @@ def test_from_pictures_to_a_served_version_by_commands(tmp_path: Path, data: Pat
     served.close()
     card = ModelCard.from_dict(json.loads(text))
     assert card.labels == {1: "BB-8", 2: "R2-D2"}
-    assert set(card.thresholds) == {1, 2}
+    reported = json.loads((tmp_path / "report" / "metrics.json").read_text())
+    assert card.thresholds == {int(number): score for number, score in reported["thresholds"].items()}
     assert "AP50" in card.metrics
     assert len(card.data["fingerprint"]) == 64
 
@@ -99,6 +109,8 @@ def test_a_version_is_never_overwritten(tmp_path: Path) -> None:
     assert next_version(base) == 8
     with pytest.raises(InputError, match="version 7 already"):
         export_version(base, None, None, None, None, version=7)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"droids, and --version 9$"):
+        export_version(base / "9", None, None, None, None)  # type: ignore[arg-type]
 
 
 def test_presets_are_read_and_their_heads_tell_command_time_and_score() -> None:
@@ -121,6 +133,108 @@ def test_a_preset_with_an_unknown_field_is_named(tmp_path: Path) -> None:
         load_preset("other")
     with pytest.raises(InputError, match="evaluate_every"):
         FitOptions(checkpoint_every=50, evaluate_every=70)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('steps = "many"', "has steps = 'many'; wanted is a whole number"),
+        ("steps = 12.5", "has steps = 12.5; wanted is a whole number"),
+        ("steps = true", "has steps = True; wanted is a whole number"),
+        ('learning_rate = "5e-4"', "has learning_rate = '5e-4'; wanted is a number"),
+        ("learning_rate = -1", "learning_rate is -1; it must be more than 0"),
+        ("learning_rate = nan", "learning_rate is nan; it must be more than 0"),
+        ("steps = 0", "steps is 0; it must be at least 1"),
+        ('[network]\nsize = "300"', "has size = '300'; wanted is a whole number"),
+        ("[network]\nmultiplier = 0", "multiplier is 0; it must be more than 0"),
+        ('[augmentation]\nzoom_out = "x"', "has zoom_out = 'x'; wanted is a number"),
+        ("[augmentation]\nfarthest = -3", "farthest is -3; it must be at least 1"),
+        ("[augmentation]\ncontrast = 5", "contrast is 5; it must be at least 0 and at most 1"),
+    ],
+)
+def test_a_preset_with_a_wrong_value_is_named(tmp_path: Path, line: str, said: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(f"[fit]\n{line}\n")
+    with pytest.raises(InputError) as fault:
+        load_preset(str(path))
+    assert said in fault.value.detail
+    assert str(path) in fault.value.detail
+
+
+def test_what_a_run_was_begun_with_otherwise_is_named(tmp_path: Path) -> None:
+    write_voc(tmp_path / "data", 9)
+    dataset = read_dataset(tmp_path / "data")
+    recipe, other = (load_preset(write_preset(tmp_path, steps=steps, every=2)) for steps in (2, 4))
+    split = fold_of(dataset, 0, folds=3)
+    begin_run(tmp_path / "run", split, recipe)
+    assert begin_run(tmp_path / "run", split, recipe, resume=True).settings.fit.steps == 2
+    bare = tuple(replace(example, boxes=()) for example in split.training.examples)
+    relabelled = replace(split.training, examples=bare)
+    ways = {
+        "fit.steps is 4, not 2": (split, other),
+        "learnt from and": (whole(dataset), recipe),
+        "there are other pictures": (fold_of(dataset, 1, folds=3), recipe),
+        "the same pictures have other names or labels": (replace(split, training=relabelled), recipe),
+    }
+    for said, (now, preset) in ways.items():
+        with pytest.raises(InputError, match=said):
+            begin_run(tmp_path / "run", now, preset, resume=True)
+
+
+def test_a_picture_that_was_learnt_from_is_known_by_what_it_shows(tmp_path: Path) -> None:
+    write_voc(tmp_path / "data", 9)
+    split = fold_of(read_dataset(tmp_path / "data"), 0, folds=3)
+    run = begin_run(tmp_path / "run", split, load_preset(write_preset(tmp_path, steps=2, every=2)))
+    assert held_out_of(run, read_dataset(tmp_path / "data")).examples == split.held_out.examples
+    with pytest.raises(InputError, match="has learnt from all of these"):
+        held_out_of(run, split.training)
+    renamed = tuple(replace(item, name=f"other-{item.name}") for item in split.training.examples)
+    named = replace(split.held_out.examples[0], name=split.training.examples[0].name)
+    mixed = Dataset(split.training.labels, (*renamed, named))
+    assert held_out_of(run, mixed).examples == (named,)
+
+
+def test_a_report_takes_the_place_of_a_report_and_of_nothing_else(tmp_path: Path) -> None:
+    for text in ("old", "new"):
+        with new_folder(tmp_path / "report", kind=CURVES) as part:
+            (part / CURVES).write_text(text)
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
+    assert (tmp_path / "report" / CURVES).read_text() == "new"
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter").touch()
+    with pytest.raises(InputError, match="is there already"), new_folder(tmp_path / "mine", kind=CURVES):
+        raise AssertionError("the work has begun")
+
+
+@pytest.mark.slow
+def test_as_many_steps_are_made_as_are_asked_for(tmp_path: Path, data: Path) -> None:
+    recipe = write_preset(tmp_path, steps=3, every=2)
+    told = train_command("fit", "--data", data, "--out", tmp_path / "run", "--preset", recipe, "--folds", 3)
+    assert "trained 3 steps" in told
+    assert json.loads((tmp_path / "run" / "done.json").read_text())["steps"] == 3
+
+
+@pytest.mark.slow
+def test_a_training_that_diverges_ends_with_a_word(tmp_path: Path, data: Path) -> None:
+    split = whole(read_dataset(data))
+    run = begin_run(tmp_path / "run", split, load_preset(write_preset(tmp_path, steps=4, every=2)))
+
+    def run_away(model: keras.Model) -> None:
+        model.set_weights([np.full_like(weights, np.nan) for weights in model.get_weights()])
+
+    with pytest.raises(
+        DivergedError, match=r"nan at step 1: the training diverged. Try a smaller learning_rate"
+    ):
+        fit(run, split.training, start=run_away)
+    assert not run.best.exists()
+
+
+def test_weights_that_are_no_numbers_are_not_exported(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    model.set_weights([np.full((3, 2), np.nan), np.zeros(2)])
+    with pytest.raises(InputError, match="no finite numbers"):
+        export_version(tmp_path / "droids", model, None, None, None)  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
@@ -161,9 +275,19 @@ def test_thresholds_and_confusion_of_known_findings(tmp_path: Path) -> None:
     assert findings.misses(10, thresholds) == []
 
 
+def test_a_threshold_lies_between_the_scores_that_it_parts() -> None:
+    close = Curve(np.array([0.027789, 0.027636]), np.array([1.0, 0.5]), np.array([1.0, 1.0]))
+    assert close.best_threshold() == 0.0277
+    apart = Curve(np.array([0.9, 0.3]), np.array([1.0, 0.5]), np.array([1.0, 1.0]))
+    assert apart.best_threshold() == 0.6
+    equal = Curve(np.array([0.5, 0.5, 0.5]), np.array([1.0, 1.0, 0.6]), np.array([0.5, 1.0, 1.0]))
+    assert equal.best_threshold() == 0.5
+    nothing = Curve(np.array([0.5]), np.array([0.0]), np.array([0.0]))
+    assert nothing.best_threshold() is None
+
+
 def test_a_checkpoint_is_read_whatever_else_the_process_has_made(tmp_path: Path) -> None:
     """Keras numbers optimizers and random generators by how many there were before."""
-    import keras
 
     def made() -> tuple[keras.Model, keras.Optimizer]:
         model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="only")], name="net")

@@ -13,10 +13,20 @@ from typing import Final
 import tensorflow as tf
 
 from sightline_training import boxes
+from sightline_training.ranges import SHARE, Range, check
 
 IGNORED: Final = -1  # class id of a box that a view cut through: neither asked for nor background
 _GREY: Final = 128.0  # around a picture seen from farther away; 0 once scaled
 _CANDIDATES: Final = 12  # windows drawn per picture, of which the first good one is taken
+_RANGES: Final = {
+    **dict.fromkeys(
+        ("zoom_out", "zoom_in", "kept", "mirror", "brightness", "contrast", "saturation", "tint", "grey"),
+        SHARE,
+    ),
+    "farthest": Range(1),
+    "closest": Range(0, 1, open=True),
+    "stretch": Range(1),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +45,9 @@ class AugmentationOptions:
     saturation: float = 0.5  # either way from 1
     tint: float = 0.1  # of each channel, either way from 1
     grey: float = 0.0  # chance of a view without colour
+
+    def __post_init__(self) -> None:
+        check(self, _RANGES)
 
 
 class Augmentation:

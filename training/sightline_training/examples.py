@@ -41,6 +41,10 @@ class Example:
         """The encoded picture."""
         return self.path.read_bytes() if self.data is None else self.data
 
+    def digest(self) -> str:
+        """SHA-256 of the encoded picture, in hexadecimal."""
+        return hashlib.sha256(self.read()).hexdigest()
+
     def corners(self) -> NDArray[np.float32]:
         """The boxes as float32 [n, 4], ymin xmin ymax xmax, 0 to 1."""
         rows = [(box.ymin, box.xmin, box.ymax, box.xmax) for box in self.boxes]
@@ -77,6 +81,6 @@ class Dataset:
         digest = hashlib.sha256(repr(self.labels.names).encode())
         for example in sorted(self.examples, key=lambda item: item.name):
             digest.update(example.name.encode())
-            digest.update(hashlib.sha256(example.read()).digest())
+            digest.update(bytes.fromhex(example.digest()))
             digest.update(repr(example.boxes).encode())
         return digest.hexdigest()

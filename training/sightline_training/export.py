@@ -69,14 +69,21 @@ def export_version(
         The version folder.
 
     Raises:
-        InputError: the version is there already.
+        InputError: the version is there already, `base` is called like one, or the weights are no numbers.
         SignatureError: the saved version does not do what the model does; nothing is left behind.
     """
     number = next_version(base) if version is None else version
     if number < 1:
         raise InputError(f"the version is {number}; it is a whole number from 1")
+    if base.name.isascii() and base.name.isdigit():
+        raise InputError(
+            f"{base} is called like a version; name the model's folder, {base.parent}, "
+            f"and --version {base.name}"
+        )
     if number in versions_of(base):
         raise InputError(f"{base} has a version {number} already; versions are never overwritten")
+    if not all(np.isfinite(weights).all() for weights in model.get_weights()):
+        raise InputError("the weights hold values that are no finite numbers: the training diverged")
     detector = Detector(*family_of(architecture).served(model), suppression)
     card = ModelCard(
         name=base.name,

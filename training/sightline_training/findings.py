@@ -13,7 +13,7 @@ from sightline.contract import DEFAULT_THRESHOLD, DETECTION_OUTPUTS
 from sightline_training.examples import Dataset
 
 MATCH_IOU: Final = 0.5  # from which a detection has found a labelled box
-_DECIMALS: Final = 3  # of a threshold
+_DECIMALS: Final = (3, 4, 5, 6)  # of a threshold: as few as tell it from the scores on both sides
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +47,18 @@ class Curve:
     precision: NDArray[np.float64]
     recall: NDArray[np.float64]
 
-    def best_threshold(self) -> float:
-        """The score that maximises F1, halfway to the next lower one so that it is no knife's edge."""
-        if not len(self.scores) or not self.recall.max(initial=0):
-            return DEFAULT_THRESHOLD
+    def best_threshold(self) -> float | None:
+        """The score that maximises F1, halfway to the next lower one so that it is no knife's edge.
+
+        None where nothing was found, and no score can be better than another.
+        """
+        if not self.recall.max(initial=0):
+            return None
         f1 = 2 * self.precision * self.recall / np.maximum(self.precision + self.recall, 1e-9)
         best = int(np.argmax(f1))
-        below = self.scores[best + 1] if best + 1 < len(self.scores) else 0.0
-        return round(float(self.scores[best] + below) / 2, _DECIMALS)
+        last, below = float(self.scores[best]), float(self.scores[best + 1 : best + 2].sum())
+        rounded = (round((last + below) / 2, digits) for digits in _DECIMALS)
+        return next((value for value in rounded if below < value <= last), last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,21 +110,25 @@ class Findings:
         return Curve(scores, right / np.arange(1, len(own) + 1), right / wanted)
 
     def thresholds(self) -> dict[int, float]:
-        """Class id -> the score that maximises F1."""
-        return {class_id: self.curve(class_id).best_threshold() for class_id in self.labels}
+        """Class id -> the score that maximises F1, of the classes that were found at all."""
+        best = {class_id: self.curve(class_id).best_threshold() for class_id in self.labels}
+        return {class_id: score for class_id, score in best.items() if score is not None}
 
     def confusion(self, thresholds: Mapping[int, float]) -> NDArray[np.int64]:
-        """Counts [labelled, said]; row and column 0 are the background, so [0, c] are false alarms."""
+        """Counts [labelled, said]; row and column 0 are the background, so [0, c] are false alarms.
+
+        A class without a threshold is asked at the default one, as whoever reads the card does.
+        """
         table = np.zeros((len(self.labels) + 1, len(self.labels) + 1), np.int64)
         for item in self.found:
-            if not item.ignored and item.score >= thresholds[item.class_id]:
+            if not item.ignored and item.score >= thresholds.get(item.class_id, DEFAULT_THRESHOLD):
                 said_of = item.class_id if item.right else (item.meant or 0)
                 if item.right or said_of != item.class_id:  # a box found twice is a false alarm, below
                     table[said_of, item.class_id] += 1
                 else:
                     table[0, item.class_id] += 1
         for box in self.boxes:
-            if box.score < thresholds[box.class_id]:
+            if box.score < thresholds.get(box.class_id, DEFAULT_THRESHOLD):
                 table[box.class_id, 0] += 1
         return table
 
@@ -130,7 +138,7 @@ class Findings:
 
     def misses(self, count: int, thresholds: Mapping[int, float]) -> list[Missed]:
         """The labelled boxes found with the lowest scores, those under their threshold."""
-        low = [box for box in self.boxes if box.score < thresholds[box.class_id]]
+        low = [box for box in self.boxes if box.score < thresholds.get(box.class_id, DEFAULT_THRESHOLD)]
         return sorted(low, key=lambda box: box.score)[:count]
 
 

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import Field, dataclass, fields
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sightline.errors import InputError
 from sightline_training.augmentation import AugmentationOptions
+from sightline_training.ranges import Range, check
 from sightline_training.run import FitOptions
+
+_NUMBER: Final = (int, float)
+_KINDS: Final[
+    dict[str, tuple[type, ...]]
+] = {  # a field's type as it is written, and what TOML may give for it
+    "int": (int,),
+    "float": _NUMBER,
+    "float | None": _NUMBER,
+    "str": (str,),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +31,9 @@ class NetworkOptions:
     family: str = "ssd"  # or `retinanet` or `d_fine`, which need the extra `hub`
     size: int = 300  # pixels, both sides
     multiplier: float | None = None
+
+    def __post_init__(self) -> None:
+        check(self, {"size": Range(1), "multiplier": Range(0, open=True)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +81,21 @@ def _options(cls: type, plain: dict[str, Any], name: str) -> Any:
     unknown = set(plain) - {item.name for item in fields(cls)}
     if unknown:
         raise InputError(f"the preset {name} has unknown fields: {', '.join(sorted(unknown))}")
-    return cls(**plain)
+    for item in fields(cls):
+        _check_kind(item, plain.get(item.name), name)
+    try:
+        return cls(**plain)
+    except InputError as fault:
+        raise InputError(f"the preset {name}: {fault.detail}") from None
+
+
+def _check_kind(item: Field[Any], value: object, name: str) -> None:
+    kinds = _KINDS.get(str(item.type))
+    if value is None or kinds is None:
+        return
+    if not isinstance(value, kinds) or isinstance(value, bool):
+        wanted = "a text" if str in kinds else "a number" if float in kinds else "a whole number"
+        raise InputError(f"the preset {name} has {item.name} = {value!r}; wanted is {wanted}")
 
 
 def _folder() -> Any:

@@ -42,28 +42,54 @@ def new_file(path: Path) -> Iterator[Path]:
         yield part
 
 
+def refuse_taken(path: Path, *, kind: str = "") -> None:
+    """Say before long work that its folder cannot be made.
+
+    Args:
+        path: of the folder.
+        kind: a file by which a folder of the same kind is known, which would be replaced.
+
+    Raises:
+        InputError: something of that name is there already, and is no empty folder.
+    """
+    if kind and (path / kind).is_file():
+        return
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise InputError(f"{path} is there already; remove it or name another folder")
+
+
 @contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
+def new_folder(path: Path, *, kind: str = "") -> Iterator[Path]:
     """A folder to fill; it gets its name when the block ends well, and is removed when it does not.
 
     What a process that was killed over the same name has left is removed first.
 
+    Args:
+        path: of the folder.
+        kind: a file by which a folder of the same kind is known: one that is there is replaced.
+
     Raises:
         InputError: a folder of that name is there already, and is not empty.
     """
+    refuse_taken(path, kind=kind)
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
         shutil.rmtree(left, ignore_errors=True)
-    part = _part_of(path)
+    part, old = _part_of(path), _part_of(path)
     part.mkdir(parents=True)
     try:
         with _named(path):
             yield part
+        if kind and (path / kind).is_file():
+            path.rename(old)
         try:
             part.rename(path)  # takes the place of an empty folder, and of nothing else
         except OSError:
+            if old.exists():
+                old.rename(path)
             raise InputError(f"{path} is there already; remove it or name another folder") from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager

@@ -22,27 +22,28 @@ from sightline_training.workflow import Evaluated
 _WORST: Final = 12  # false alarms, and as many misses
 _LONGEST: Final = 640  # pixels of a drawn picture's longer side
 _DPI: Final = 110
+CURVES: Final = "precision-recall.png"  # by which a report's folder is known, too
 
 
 def write_report(folder: Path, evaluated: Evaluated) -> Path:
     """Write metrics, precision-recall curves, the confusion matrix and the worst cases.
 
     Args:
-        folder: where to; it appears when the last file is written.
+        folder: where to; it appears when the last file is written, and takes the place of an older report.
         evaluated: what an evaluation found.
 
     Returns:
         The folder.
 
     Raises:
-        InputError: the folder is there already.
+        InputError: the folder is there already, and is no report.
     """
     findings = evaluated.findings
     thresholds = findings.thresholds()
-    with new_folder(folder) as part:
+    with new_folder(folder, kind=CURVES) as part:
         facts = {"metrics": evaluated.metrics.flat(), "thresholds": thresholds}
         (part / "metrics.json").write_text(json.dumps(facts, indent=2), encoding="utf-8")
-        _plot_curves(part / "precision-recall.png", findings)
+        _plot_curves(part / CURVES, findings)
         _plot_confusion(part / "confusion.png", findings, findings.confusion(thresholds))
         _draw_worst(part, evaluated, thresholds)
     return folder

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +16,7 @@ from sightline_training.augmentation import AugmentationOptions
 from sightline_training.families import Described, architecture_from_json, family_of
 from sightline_training.labels import LabelMap
 from sightline_training.losses import CLASS_LOSSES, FOCAL
+from sightline_training.ranges import SHARE, Range, check
 from sightline_training.replacing import write_text
 
 _SETTINGS: Final = "run.json"
@@ -25,6 +26,12 @@ _DONE: Final = "done.json"
 _METRICS: Final = "metrics.json"
 METRICS, THRESHOLDS = "metrics", "thresholds"  # keys in it
 _BOARD: Final = "tensorboard"
+_RANGES: Final = {
+    **dict.fromkeys(("steps", "batch_size", "checkpoint_every", "evaluate_every"), Range(1)),
+    **dict.fromkeys(("learning_rate", "clip_norm"), Range(0, open=True)),
+    **dict.fromkeys(("warmup_steps", "frozen", "patience", "overlap_weight"), Range(0)),
+    **dict.fromkeys(("average", "matched", "unmatched", "focal_alpha"), SHARE),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +57,12 @@ class FitOptions:
     augmentation: AugmentationOptions = field(default_factory=AugmentationOptions)
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "checkpoint_every", "evaluate_every"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}; it is at least 1")
+        check(self, _RANGES)
         if self.class_loss not in CLASS_LOSSES:
             raise InputError(f"class_loss is {self.class_loss!r}; it is one of {', '.join(CLASS_LOSSES)}")
         if self.evaluate_every % self.checkpoint_every:
             raise InputError(
-                f"evaluate_every is {self.evaluate_every}; it is a multiple of checkpoint_every, "
+                f"evaluate_every is {self.evaluate_every}; it must be a multiple of checkpoint_every, "
                 f"which is {self.checkpoint_every}"
             )
 
@@ -69,7 +74,7 @@ class RunSettings:
     architecture: Described
     labels: LabelMap
     fit: FitOptions
-    data: Mapping[str, Any]  # fingerprint and size of the data, names of the pictures held out
+    data: Mapping[str, Any]  # fingerprint of what is learnt from, digests of its pictures, names held out
 
     def to_json(self) -> str:
         """As text that `from_json` reads."""
@@ -84,6 +89,37 @@ class RunSettings:
         labels = LabelMap(tuple(plain["labels"]["names"]))
         architecture = architecture_from_json(plain["architecture"])
         return cls(architecture, labels, FitOptions(**fit), plain["data"])
+
+    def differences(self, other: RunSettings) -> list[str]:
+        """What another run's settings have otherwise, in words; empty where they are the same."""
+        told = []
+        for part in ("architecture", "labels", "fit"):
+            mine, theirs = (dict(_leaves(asdict(getattr(side, part)), part)) for side in (self, other))
+            told += [
+                f"{name} is {theirs.get(name)}, not {mine.get(name)}"
+                for name in mine | theirs
+                if mine.get(name) != theirs.get(name)
+            ]
+        if self.data["start"] != other.data["start"]:
+            told.append(f"the weights to start from are {other.data['start']}, not {self.data['start']}")
+        split = [(side.data["pictures"], len(side.data["held_out"])) for side in (other, self)]
+        if split[0] != split[1]:
+            told.append(
+                "{} pictures are learnt from and {} held out, not {} and {}".format(*split[0], *split[1])
+            )
+        elif self.data["learnt"] != other.data["learnt"] or self.data["held_out"] != other.data["held_out"]:
+            told.append("there are other pictures")
+        elif self.data["fingerprint"] != other.data["fingerprint"]:
+            told.append("the same pictures have other names or labels")
+        return told
+
+
+def _leaves(plain: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, value in plain.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}.{name}")
+        else:
+            yield f"{prefix}.{name}", value
 
 
 class Run:
@@ -104,8 +140,12 @@ class Run:
             if not resume:
                 raise InputError(f"{folder} holds a run already; --resume goes on with it")
             run = cls.open(folder)
-            if run.settings.to_json() != settings.to_json():
-                raise InputError(f"{folder} holds a run with other settings or data; name another folder")
+            differences = run.settings.differences(settings)
+            if differences:
+                raise InputError(
+                    f"{folder} holds a run that was begun otherwise: now {'; '.join(differences)}. "
+                    "Name another folder, or ask as before"
+                )
             return run
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / _SETTINGS, settings.to_json())

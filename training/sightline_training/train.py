@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from sightline.errors import SightlineError
 from sightline.geometry import Stretch
 from sightline_training import checkpoint
 from sightline_training.batches import Batches
@@ -22,6 +23,10 @@ from sightline_training.examples import Dataset
 from sightline_training.families import family_of
 from sightline_training.pictures import load_pictures
 from sightline_training.run import FitOptions, Run
+
+
+class DivergedError(SightlineError):
+    """A training whose numbers ran away; its weights are worth nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,9 @@ def fit(
 
     Returns:
         The network with the best weights.
+
+    Raises:
+        DivergedError: the loss is no number any more.
     """
     if run.done:
         return run.trained()
@@ -79,7 +87,7 @@ def fit(
         seed=options.seed,
     )
     keeper = _Keeper(run, validation, notes, tell)
-    if not notes.get("stopped"):
+    if not notes.get("stopped") and notes["step"] < options.steps:
         model.fit(
             batches.from_step(notes["step"]),
             steps_per_epoch=options.checkpoint_every,
@@ -91,6 +99,7 @@ def fit(
         )
     run.finish(
         {
+            "steps": keeper.step,
             "best": keeper.standing.best,
             "seconds": round(keeper.seconds, 1),
             "cpu_seconds": round(keeper.cpu_seconds, 1),
@@ -158,7 +167,7 @@ class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no t
         self._options = run.settings.fit
         self._validation = validation
         self._tell = tell
-        self._step: int = notes["step"]
+        self.step: int = notes["step"]  # made so far
         self.standing = Standing(notes.get("best", -1.0), notes.get("waited", 0))
         self._before: float = notes.get("seconds", 0.0)
         self._cpu_before: float = notes.get("cpu_seconds", 0.0)
@@ -184,28 +193,36 @@ class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no t
             self._pixels = load_pictures(self._validation.examples, size)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        self._step += 1
-        self._tell(Progress(self._step, self._options.steps, (logs or {}).get("loss", math.nan)))
+        self.step += 1
+        loss = (logs or {}).get("loss", math.nan)
+        if not math.isfinite(loss):
+            raise DivergedError(
+                f"the loss is {loss} at step {self.step}: the training diverged. Try a smaller "
+                f"learning_rate, which is {self._options.learning_rate:g}, or a smaller clip_norm"
+            )
+        self._tell(Progress(self.step, self._options.steps, loss))
+        if self.step == self._options.steps:  # in the midst of an epoch, unless they are a multiple of it
+            self.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        last = self._step >= self._options.steps
+        last = self.step >= self._options.steps
         rate = float(self.model.optimizer.learning_rate)
-        self._board.losses(self._step, {**(logs or {}), "learning rate": rate})
-        if last or self._step % self._options.evaluate_every == 0:
+        self._board.losses(self.step, {**(logs or {}), "learning rate": rate})
+        if last or self.step % self._options.evaluate_every == 0:
             self._evaluate((logs or {}).get("loss", math.nan), last)
         stopped = self.standing.over(self._options.patience)
         checkpoint.save(
             self._run.last,
             self.model,
             self.model.optimizer,
-            step=self._step,
+            step=self.step,
             best=self.standing.best,
             waited=self.standing.waited,
             seconds=self.seconds,
             cpu_seconds=self.cpu_seconds,
             stopped=stopped,
         )
-        self.model.stop_training = stopped
+        self.model.stop_training = stopped or last
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         self._board.close()
@@ -214,14 +231,14 @@ class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no t
         with averaged(self.model):
             if self._validation is None:
                 if last:
-                    checkpoint.save(self._run.best, self.model, step=self._step)
+                    checkpoint.save(self._run.best, self.model, step=self.step)
                 return
             found = predict(self._detector, self._pixels)
             metrics = measure(self._validation, found)
-            self._board.evaluation(self._step, metrics, self._validation, self._pixels, found)
+            self._board.evaluation(self.step, metrics, self._validation, self._pixels, found)
             if self.standing.improved(metrics.AP):
-                checkpoint.save(self._run.best, self.model, step=self._step, AP=metrics.AP)
-        self._tell(Progress(self._step, self._options.steps, loss, metrics))
+                checkpoint.save(self._run.best, self.model, step=self.step, AP=metrics.AP)
+        self._tell(Progress(self.step, self._options.steps, loss, metrics))
 
 
 @contextmanager

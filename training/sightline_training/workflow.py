@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +20,6 @@ from sightline_training.examples import Dataset
 from sightline_training.export import export_version
 from sightline_training.families import architecture_for
 from sightline_training.findings import Findings
-from sightline_training.labels import LabelMap
 from sightline_training.pictures import load_pictures
 from sightline_training.presets import Preset
 from sightline_training.run import METRICS, THRESHOLDS, Run, RunSettings
@@ -38,6 +37,7 @@ class Evaluated:
     dataset: Dataset
     metrics: CocoMetrics
     findings: Findings
+    learnt: int = 0  # pictures that were left out because the run has learnt from them
 
     def kept(self) -> dict[str, Any]:
         """What goes into a card, as `Run.keep_metrics` takes it."""
@@ -66,6 +66,7 @@ def begin_run(
         "fingerprint": split.training.fingerprint(),
         "pictures": len(split.training.examples),
         "held_out": [example.name for example in split.held_out.examples],
+        "learnt": sorted(example.digest() for example in split.training.examples),
         "start": Path(start.source).name if start else "random",
     }
     return Run.begin(folder, RunSettings(architecture, labels, preset.fit, facts), resume=resume)
@@ -97,14 +98,16 @@ def train_run(
 def evaluate_run(run: Run, data: Path) -> Evaluated:
     """Measure a run's best weights on a data set, and keep metrics and thresholds for the card.
 
-    Of the data set that the run was trained on, only the pictures that were held out are asked.
+    Pictures that the run has learnt from are left out, whatever they are called here.
 
     Raises:
-        InputError: the data set was trained on whole.
+        InputError: there are no others.
     """
-    dataset = held_out_of(run, read_dataset(data, run.settings.labels))
+    whole_set = read_dataset(data, run.settings.labels)
+    dataset = held_out_of(run, whole_set)
     found = asked_run(run).outputs(dataset)
-    evaluated = Evaluated(dataset, measure(dataset, found), Findings.of(dataset, found))
+    learnt = len(whole_set.examples) - len(dataset.examples)
+    evaluated = Evaluated(dataset, measure(dataset, found), Findings.of(dataset, found), learnt)
     run.keep_metrics(evaluated.kept())
     return evaluated
 
@@ -115,12 +118,11 @@ def held_out_of(run: Run, dataset: Dataset) -> Dataset:
     Raises:
         InputError: there are none.
     """
-    held_out = set(run.settings.data["held_out"])
-    if not held_out & {example.name for example in dataset.examples}:
-        if dataset.fingerprint() == run.settings.data["fingerprint"]:
-            raise InputError("the run was trained on all of these pictures; measure it on others")
-        return dataset
-    return dataset.subset(held_out)
+    learnt = frozenset(run.settings.data["learnt"])
+    others = tuple(example for example in dataset.examples if example.digest() not in learnt)
+    if not others:
+        raise InputError("the run has learnt from all of these pictures; measure it on others")
+    return replace(dataset, examples=others)
 
 
 def export_run(
@@ -153,13 +155,18 @@ def export_run(
         version=version,
         thresholds={int(number): value for number, value in measured.get(THRESHOLDS, {}).items()},
         metrics=measured.get(METRICS),
-        data={**settings.data, "held_out": len(settings.data["held_out"]), "fit": asdict(settings.fit)},
+        data=_told(settings),
     )
 
 
-def whole(data: Path, labels: LabelMap | None = None) -> Split:
+def _told(settings: RunSettings) -> dict[str, Any]:
+    """What a card tells of the data and the recipe."""
+    data = {name: value for name, value in settings.data.items() if name != "learnt"}
+    return {**data, "held_out": len(data["held_out"]), "fit": asdict(settings.fit)}
+
+
+def whole(dataset: Dataset) -> Split:
     """All of a data set to learn from, nothing held out."""
-    dataset = read_dataset(data, labels)
     return Split(dataset, Dataset(dataset.labels, ()))
 
 

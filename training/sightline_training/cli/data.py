@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +11,9 @@ from sightline_training.cli.inspection_text import print_inspection
 from sightline_training.cli.main import cli
 from sightline_training.cli.progress import counting
 from sightline_training.cli.tensorflow import start_tensorflow
+
+if TYPE_CHECKING:
+    from sightline_training.examples import Dataset
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -39,6 +43,9 @@ def draw(folder: Path, count: int, seed: int) -> None:
 @click.option("--compress", is_flag=True, help="Compress them with gzip.")
 def convert(data: Path, out: Path, shards: int, compress: bool) -> None:
     """Write DATA (VOC, COCO, YOLO or TFRecord) as the Object Detection API's TFRecord and label map."""
+    from sightline_training.replacing import refuse_taken
+
+    refuse_taken(out)
     start_tensorflow()
     from sightline_training.annotations import read_dataset
     from sightline_training.records import write_files
@@ -46,14 +53,22 @@ def convert(data: Path, out: Path, shards: int, compress: bool) -> None:
     dataset = read_dataset(data)
     with counting("writing", len(dataset.examples)) as counter:
         written = write_files(out, dataset, shards=shards, compress=compress, progress=counter.advance)
-    for item in dataset.left_out:
-        click.echo(f"left out: {item.name}: {item.reason}", err=True)
+    tell_left_out(dataset)
     counted = (
         _counted(len(dataset.examples), "picture"),
         _counted(len(written), "file"),
         _counted(len(dataset.labels), "class", "classes"),
     )
     click.echo("{}: {} in {}, {}".format(out, *counted))
+
+
+def tell_left_out(dataset: Dataset, *, most: int | None = None) -> None:
+    """Name what of a data set is not used, and why; or the first of it."""
+    for item in dataset.left_out[:most]:
+        click.echo(f"left out: {item.name}: {item.reason}", err=True)
+    more = len(dataset.left_out) - len(dataset.left_out[:most])
+    if more:
+        click.echo(f"left out: {more} more; `sightline-train inspect` lists them", err=True)
 
 
 def _counted(number: int, one: str, many: str = "") -> str:
@@ -72,6 +87,10 @@ def inspect_data(
     """Tell what a data set is worth before an hour is spent on it."""
     if run is not None and model is not None:
         raise click.UsageError("--run and --model exclude each other")
+    from sightline_training.replacing import refuse_taken
+
+    if page is not None:
+        refuse_taken(page)
     start_tensorflow()
     from sightline_training.annotations import read_dataset
     from sightline_training.asked import asked_run, asked_version

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sightline_training.cli.data import FOLDER, draw
+from sightline.contract import DEFAULT_THRESHOLD
+from sightline_training.cli.data import FOLDER, draw, tell_left_out
 from sightline_training.cli.main import cli
 from sightline_training.cli.progress import Counter, counting
 from sightline_training.cli.tensorflow import start_tensorflow
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 DEMO_TRAINING = 800  # pictures
 DEMO_TEST = 150  # pictures, of another seed
 DEMO_SEEDS = (1, 2)
+_TOLD = 5  # of what is left out, where `inspect` tells all
 _WEIGHTS_HELP = "Weights to start from: a .tflite, a run or its .npz, a Keras backbone, or `imagenet`."
 
 
@@ -31,7 +33,11 @@ _WEIGHTS_HELP = "Weights to start from: a .tflite, a run or its .npz, a Keras ba
 @click.option("--weights", help=_WEIGHTS_HELP + " Random without it.")
 @click.option("--preset", default="droids", show_default=True, help="A preset's name, or a .toml file.")
 @click.option(
-    "--folds", default=5, show_default=True, help="One part in so many is held out; 1 holds out none."
+    "--folds",
+    default=5,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="One part in so many is held out; 1 holds out none.",
 )
 @click.option("--resume", is_flag=True, help="Go on with the run that is there.")
 def fit(data: Path, out: Path, *, weights: str | None, preset: str, folds: int, resume: bool) -> None:
@@ -43,7 +49,9 @@ def fit(data: Path, out: Path, *, weights: str | None, preset: str, folds: int, 
     from sightline_training.starting import read_start
     from sightline_training.workflow import begin_run, train_run, whole
 
-    split = fold_of(read_dataset(data), 0, folds=folds) if folds > 1 else whole(data)
+    dataset = read_dataset(data)
+    tell_left_out(dataset, most=_TOLD)
+    split = fold_of(dataset, 0, folds=folds) if folds > 1 else whole(dataset)
     start = read_start(weights) if weights else None
     run = begin_run(out, split, load_preset(preset), start, resume=resume)
     _tell_split(run, split)
@@ -53,7 +61,7 @@ def fit(data: Path, out: Path, *, weights: str | None, preset: str, folds: int, 
     except KeyboardInterrupt:
         click.echo(f"{out}: --resume goes on with it", err=True)
         raise
-    click.echo(f"{out}: trained {run.settings.fit.steps} steps")
+    click.echo(f"{out}: trained {run.summary()['steps']} steps")
 
 
 @cli.command()
@@ -70,6 +78,7 @@ def crossval(
 ) -> None:
     """Train once for each part of the data without it, and measure on it. Goes on where it was stopped."""
     start_tensorflow()
+    _refuse_taken(report)
     from sightline_training.annotations import read_dataset
     from sightline_training.crossval import cross_validate, pooled, summary
     from sightline_training.presets import load_preset
@@ -77,12 +86,14 @@ def crossval(
 
     recipe = load_preset(preset)
     start = read_start(weights) if weights else None
+    dataset = read_dataset(data)
+    tell_left_out(dataset, most=_TOLD)
     with counting("training", folds * recipe.fit.steps) as counter:
 
         def tell(number: int, progress: Progress) -> None:
             counter.reach(number * progress.steps + progress.step, f"fold {number} loss {progress.loss:.2f}")
 
-        results = cross_validate(out, read_dataset(data), recipe, start, folds=folds, tell=tell)
+        results = cross_validate(out, dataset, recipe, start, folds=folds, tell=tell)
     for fold in results:
         click.echo(
             f"fold {fold.number}, {len(fold.held_out.examples)} pictures, {fold.cpu_seconds:.0f} CPU-seconds:"
@@ -140,10 +151,11 @@ def demo(data: Path, run: Path, models: Path) -> None:
     draw(data / "train", DEMO_TRAINING, DEMO_SEEDS[0])
     draw(data / "test", DEMO_TEST, DEMO_SEEDS[1])
     start_tensorflow()
+    from sightline_training.annotations import read_dataset
     from sightline_training.presets import load_preset
     from sightline_training.workflow import begin_run, train_run, whole
 
-    split = whole(data / "train")
+    split = whole(read_dataset(data / "train"))
     begun = begin_run(run, split, load_preset("demo"), resume=True)
     with _training(begun) as counter:
         train_run(begun, split, tell=_teller(counter))
@@ -154,16 +166,43 @@ def demo(data: Path, run: Path, models: Path) -> None:
 def run_evaluate(folder: Path, data: Path, report: Path | None) -> None:
     """Measure, print, keep the numbers for the card, and draw the report if one is asked for."""
     start_tensorflow()
+    _refuse_taken(report)
     from sightline_training.run import Run
     from sightline_training.workflow import evaluate_run
 
-    found = evaluate_run(Run.open(folder), data)
+    run = Run.open(folder)
+    _tell_unfinished(run)
+    found = evaluate_run(run, data)
+    if found.learnt:
+        click.echo(f"left out: {found.learnt} pictures that {folder} has learnt from")
     click.echo(f"on {len(found.dataset.examples)} held-out pictures (COCO metric, pycocotools):")
     _print_metrics(found.metrics.flat())
-    for class_id, score in found.findings.thresholds().items():
-        click.echo(f"  best threshold of {found.findings.labels[class_id]}: {score:.3f}")
+    thresholds = found.findings.thresholds()
+    for class_id, label in found.findings.labels.items():
+        score = thresholds.get(class_id)
+        click.echo(
+            f"  best threshold of {label}: "
+            + (
+                f"{score:.3g}"
+                if score is not None
+                else f"none, as none was found; {DEFAULT_THRESHOLD} applies"
+            )
+        )
     if report is not None:
         _report(report, found)
+
+
+def _refuse_taken(report: Path | None) -> None:
+    from sightline_training.replacing import refuse_taken
+    from sightline_training.report import CURVES
+
+    if report is not None:
+        refuse_taken(report, kind=CURVES)
+
+
+def _tell_unfinished(run: Run) -> None:
+    if not run.done:
+        click.echo(f"{run.folder} has not come to its end: these are its best weights so far", err=True)
 
 
 def _report(folder: Path, found: Evaluated) -> None:
@@ -182,6 +221,7 @@ def run_export(
     from sightline_training.workflow import export_run
 
     run = Run.open(folder)
+    _tell_unfinished(run)
     kept = kept_for(run, crossval_folder) if crossval_folder else run.metrics()
     made = export_run(run, base, data, version=version, kept=kept)
     click.echo(f"{made}: exported, and proved through TensorFlow's v1 loader")

@@ -20,12 +20,20 @@ class Spellings:
     """Takes every spelling of a class to the label map's own."""
 
     def __init__(self, labels: LabelMap) -> None:
-        self._names = {plain_name(name): name for name in labels}
-        self._names.update({name: name for name in labels})
+        known = {**labels.also, **{name: name for name in labels}}
+        self._names = {plain_name(name): own for name, own in known.items()} | known
 
     def own(self, label: str) -> str | None:
         """The label map's spelling; None where the map has no such class."""
         return self._names.get(label) or self._names.get(plain_name(label))
+
+
+def distinct(names: Iterable[str]) -> tuple[str, ...]:
+    """The names in their order, of each class the first spelling."""
+    first: dict[str, str] = {}
+    for name in names:
+        first.setdefault(plain_name(name), name)
+    return tuple(first.values())
 
 
 def label_map_of(labels: Iterable[str]) -> LabelMap:

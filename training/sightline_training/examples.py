@@ -69,6 +69,7 @@ class Dataset:
     spellings: Mapping[str, Mapping[str, int]] = field(
         default_factory=dict
     )  # class -> label as written -> boxes
+    notes: tuple[str, ...] = ()  # what a reader should know of how it was read
 
     def subset(self, names: Iterable[str]) -> Dataset:
         """The examples of these names, in the order of this data set."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from sightline.contract import FIRST_CLASS_ID
@@ -16,6 +16,7 @@ class LabelMap:
     """The classes of a detector in the order of their ids, which count from 1 (0 is the background)."""
 
     names: tuple[str, ...]
+    also: Mapping[str, str] = field(default_factory=dict, compare=False)  # other name of a class -> its name
 
     def __post_init__(self) -> None:
         if not self.names:
@@ -71,6 +72,7 @@ class LabelMap:
         return len(self.names)
 
 
+_COMMENT = re.compile(r"""#.*?$|("[^"]*"|'[^']*')""", re.MULTILINE)  # or a quoted text, which may hold a #
 _ITEM = re.compile(r"item\s*\{(.*?)\}", re.DOTALL)
 _ID = re.compile(r"\bid\s*:\s*(\d+)")
 _NAME = re.compile(r"""\b(display_name|name)\s*:\s*(['"])(.*?)\2""")
@@ -98,16 +100,22 @@ def _quoted(name: str) -> str:
 def from_pbtxt(text: str) -> LabelMap:
     """The inverse of `to_pbtxt`; a `display_name` is preferred to a `name`, as the API prefers it.
 
+    Annotations may hold either.
+
     Raises:
         InputError: the text is no label map, or its ids leave a gap.
     """
     names: dict[int, str] = {}
-    for item in _ITEM.findall(text):
+    also: dict[str, str] = {}
+    for item in _ITEM.findall(_COMMENT.sub(lambda match: match[1] or "", text)):
         number = _ID.search(item)
         found = {kind: name for kind, _, name in _NAME.findall(item)}
         if number is None or not found:
             raise InputError(f"an item of the label map has no id or no name: {' '.join(item.split())!r}")
-        names[int(number[1])] = found.get("display_name", found.get("name", ""))
+        shown = found.get("display_name") or found.get("name", "")
+        names[int(number[1])] = shown
+        if found.get("name", shown) != shown:
+            also[found["name"]] = shown
     if not names:
         raise InputError("no label map: it holds no item { id: … name: … }")
-    return LabelMap.from_ids(names)
+    return replace(LabelMap.from_ids(names), also=also)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sightline.errors import InputError
 from sightline.image_header import read_header
 from sightline.images import decode, encode_jpeg
-from sightline_training.annotations.reading import Labelled, collect
+from sightline_training.annotations.reading import Labelled, collect, note_on_parts
 from sightline_training.examples import Dataset, Example, LabelledBox
 from sightline_training.labels import LabelMap, to_pbtxt
 from sightline_training.layout import LABEL_MAP
@@ -20,6 +21,7 @@ from sightline_training.replacing import new_folder
 if TYPE_CHECKING:
     import tensorflow as tf
 
+_SHARD: Final = re.compile(r"-(\d+)-of-(\d+)")  # as the API's tools number the files of one set
 _PATTERNS: Final = ("*.tfrecord*", "*.record*", "*.tfrec*")
 _GZIP: Final = b"\x1f\x8b"
 _ZLIB: Final = b"\x78"
@@ -36,12 +38,34 @@ def read_files(paths: Iterable[Path], labels: LabelMap | None) -> Dataset:
     """Read record files, compressed or not. Pictures are kept in memory as they are encoded.
 
     Raises:
-        InputError: a file is cut short or damaged, a record lacks a feature, or as `collect`.
+        InputError: a file is missing, cut short or damaged, a record lacks a feature, or as `collect`.
     """
-    found = [
-        _labelled(record, path, number) for path in paths for number, record in enumerate(_records(path))
-    ]
-    return collect(found, labels)
+    files = list(paths)
+    _check_shards(files)
+    found, parts = [], []
+    for path in files:
+        for number, record in enumerate(_records(path)):
+            found.append(_labelled(record, path, number, labels))
+            parts.append(_SHARD.sub("", path.name))
+    return collect(found, labels, notes=note_on_parts(parts))
+
+
+def _check_shards(paths: Iterable[Path]) -> None:
+    """Refuse sets of which a file is missing.
+
+    Raises:
+        InputError: naming the first.
+    """
+    sets: dict[tuple[str, int], set[int]] = {}
+    for path in paths:
+        if (match := _SHARD.search(path.name)) is not None:
+            key = _SHARD.sub("-{:05d}-of-{:05d}", path.name), int(match[2])
+            sets.setdefault(key, set()).add(int(match[1]))
+    for (name, count), numbers in sets.items():
+        missing = sorted(set(range(count)) - numbers)
+        if missing:
+            first = name.format(missing[0], count)
+            raise InputError(f"{first} is missing; there are {len(numbers)} files of {count}")
 
 
 def write_files(
@@ -133,7 +157,7 @@ def _records(path: Path) -> Iterator[bytes]:
         raise InputError(f"{path} is no TFRecord file, or is cut short: {plain(fault)}") from None
 
 
-def _labelled(record: bytes, path: Path, number: int) -> Labelled:
+def _labelled(record: bytes, path: Path, number: int, labels: LabelMap | None) -> Labelled:
     import tensorflow as tf
     from google.protobuf.message import DecodeError
 
@@ -147,16 +171,20 @@ def _labelled(record: bytes, path: Path, number: int) -> Labelled:
         )
     encoded = features["image/encoded"].bytes_list.value[0]
     told = [*features["image/source_id"].bytes_list.value, *features["image/filename"].bytes_list.value]
-    name = told[0].decode() if told else f"{path.stem}-{number}"
-    reader = partial(_objects, features, f"{path}, record {number}")
+    name = next((text.decode(errors="replace") for text in told if text), f"{path.stem}-{number}")
+    reader = partial(_objects, features, f"{path}, record {number}", labels)
     return Labelled(name, path.parent / name, reader, data=encoded)
 
 
-def _objects(features: Any, where: str, _width: int, _height: int) -> tuple[LabelledBox, ...]:
+def _objects(
+    features: Any, where: str, labels: LabelMap | None, _width: int, _height: int
+) -> tuple[LabelledBox, ...]:
     edges = [
         features[f"image/object/bbox/{edge}"].float_list.value for edge in ("ymin", "xmin", "ymax", "xmax")
     ]
-    names = [text.decode() for text in features["image/object/class/text"].bytes_list.value]
+    names = [
+        text.decode(errors="replace") for text in features["image/object/class/text"].bytes_list.value
+    ] or _named(features["image/object/class/label"].int64_list.value, where, labels)
     if len({len(names), *(len(values) for values in edges)}) > 1:
         raise InputError(f"{where}: boxes and class/text differ in number")
     difficult = [*features["image/object/difficult"].int64_list.value] or [0] * len(names)
@@ -164,3 +192,14 @@ def _objects(features: Any, where: str, _width: int, _height: int) -> tuple[Labe
         LabelledBox(name, ymin, xmin, ymax, xmax, bool(hard))
         for name, ymin, xmin, ymax, xmax, hard in zip(names, *edges, difficult, strict=True)
     )
+
+
+def _named(numbers: Iterable[int], where: str, labels: LabelMap | None) -> list[str]:
+    """The classes of objects that are only numbered."""
+    found = list(numbers)
+    if found and labels is None:
+        raise InputError(f"{where}: its objects have numbers but no names; a {LABEL_MAP} would name them")
+    names = labels.by_id if labels else {}
+    if unknown := set(found) - names.keys():
+        raise InputError(f"{where}: it holds the class {min(unknown)}, which the label map lacks")
+    return [names[number] for number in found]

@@ -85,12 +85,12 @@ def _draw_worst(folder: Path, evaluated: Evaluated, thresholds: dict[int, float]
     for rank, item in enumerate(findings.false_alarms(_WORST), 1):
         label = findings.labels[item.class_id]
         picture = drawn(examples[item.picture], [(label, item.class_id, item.score, item.box)])
-        (folder / "false-alarms" / f"{rank:02d}-{examples[item.picture].name}.jpg").write_bytes(picture)
+        (folder / "false-alarms" / f"{rank:02d}-{_file_name(examples[item.picture])}").write_bytes(picture)
     (folder / "misses").mkdir()
     for rank, missed in enumerate(findings.misses(_WORST, thresholds), 1):
         label = findings.labels[missed.class_id]
         picture = drawn(examples[missed.picture], [(label, missed.class_id, missed.score, missed.box)])
-        (folder / "misses" / f"{rank:02d}-{examples[missed.picture].name}.jpg").write_bytes(picture)
+        (folder / "misses" / f"{rank:02d}-{_file_name(examples[missed.picture])}").write_bytes(picture)
 
 
 def drawn(
@@ -103,3 +103,7 @@ def drawn(
     size = ImageSize(example.width, example.height)
     found = [Detection.make(label, class_id, score, box, size) for label, class_id, score, box in boxes]
     return encode_jpeg(draw(small, found))
+
+
+def _file_name(example: Example) -> str:
+    return example.name.replace("/", "-") + ".jpg"  # records may call their pictures by paths

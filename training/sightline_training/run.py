@@ -78,7 +78,7 @@ class RunSettings:
 
     def to_json(self) -> str:
         """As text that `from_json` reads."""
-        return json.dumps(asdict(self), indent=2)
+        return json.dumps({**asdict(self), "labels": {"names": self.labels.names}}, indent=2)
 
     @classmethod
     def from_json(cls, text: str) -> RunSettings:
@@ -93,13 +93,15 @@ class RunSettings:
     def differences(self, other: RunSettings) -> list[str]:
         """What another run's settings have otherwise, in words; empty where they are the same."""
         told = []
-        for part in ("architecture", "labels", "fit"):
+        for part in ("architecture", "fit"):
             mine, theirs = (dict(_leaves(asdict(getattr(side, part)), part)) for side in (self, other))
             told += [
                 f"{name} is {theirs.get(name)}, not {mine.get(name)}"
                 for name in mine | theirs
                 if mine.get(name) != theirs.get(name)
             ]
+        if self.labels != other.labels:
+            told.append(f"the classes are {', '.join(other.labels)}, not {', '.join(self.labels)}")
         if self.data["start"] != other.data["start"]:
             told.append(f"the weights to start from are {other.data['start']}, not {self.data['start']}")
         split = [(side.data["pictures"], len(side.data["held_out"])) for side in (other, self)]

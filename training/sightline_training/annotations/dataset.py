@@ -36,6 +36,8 @@ def read_dataset(folder: Path, labels: LabelMap | None = None) -> Dataset:
             names = ", ".join(path.name for path in files)
             raise InputError(f"{folder} holds several COCO files ({names}); leave the one that is meant")
         return coco.read_file(files[0], folder, labels)
-    if names_file := yolo.find(folder):
+    names_file = yolo.find(folder)
+    # A bare list lies beside labelImg's XML too, where somebody has tried both.
+    if names_file and not (yolo.is_list(names_file) and voc.is_there(folder)):
         return yolo.read_folder(folder, names_file, labels)
     return voc.read_folder(folder, labels)

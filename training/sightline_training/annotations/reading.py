@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,8 +16,13 @@ from sightline_training.examples import Dataset, Example, LabelledBox, LeftOut
 from sightline_training.labels import LabelMap, from_pbtxt
 from sightline_training.layout import LABEL_MAP
 
+LAYOUTS: Final = (
+    "TFRecord files; a COCO JSON file; YOLO text with a data.yaml or classes.txt; "
+    "or Pascal VOC XML (images/ and annotations/, JPEGImages/ and Annotations/, or beside the pictures)"
+)
 PICTURE_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 _MIN_SIDE: Final = 1e-3  # of the picture; a thinner box is a slip of the mouse
+_SLIP: Final = "is thinner than a thousandth of the picture"
 
 BoxReader = Callable[[int, int], tuple[LabelledBox, ...]]  # (width, height) of the upright picture -> boxes
 
@@ -39,34 +46,81 @@ def pictures_in(folder: Path) -> list[Path]:
 def find_label_map(folder: Path) -> LabelMap | None:
     """The label map that lies in a data set's folder, if one does."""
     path = folder / LABEL_MAP
-    return from_pbtxt(path.read_text(encoding="utf-8")) if path.is_file() else None
+    if not path.is_file():
+        return None
+    try:
+        return from_pbtxt(read_text(path))
+    except InputError as fault:
+        raise InputError(f"{path}: {fault.detail}") from None
+
+
+def read_text(path: Path) -> str:
+    """A text file, with or without a byte order mark.
+
+    Raises:
+        InputError: it is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as fault:
+        raise InputError(f"{path} is no UTF-8 text (byte {fault.start}); save it as UTF-8") from None
+
+
+def note_on_parts(names: Iterable[str]) -> tuple[str, ...]:
+    """What to say of a data set that comes in parts, of which each picture names its own."""
+    counts = Counter(names)
+    if len(counts) < 2:
+        return ()
+    told = ", ".join(f"{name} ({count})" for name, count in sorted(counts.items()))
+    return (f"{told} are read as one set, which `fit` splits anew; read them one by one to keep them apart",)
 
 
 def collect(
-    found: Iterable[Labelled], labels: LabelMap | None, *, left_out: Iterable[LeftOut] = ()
+    found: Iterable[Labelled],
+    labels: LabelMap | None,
+    *,
+    left_out: Iterable[LeftOut] = (),
+    notes: tuple[str, ...] = (),
 ) -> Dataset:
     """Turn what a reader found into a data set.
 
-    Pictures that cannot be read and boxes that cannot be meant are left out and listed.
+    Pictures are left out and listed if they, their annotation or one of its boxes cannot be read: without
+    its box, an object would be learnt as background. A slip of the mouse is left out alone.
 
     Args:
         found: the pictures.
         labels: the classes; None makes a map of the labels that occur.
         left_out: what the reader itself passed over.
+        notes: for the data set.
 
     Raises:
-        InputError: an annotation cannot be read, a label is none of `labels`, or nothing is left.
+        InputError: a label is none of `labels`, or nothing is left.
     """
     dropped = list(left_out)
-    examples = [example for item in found if (example := _example(item, dropped)) is not None]
+    examples = [example for item in _apart(found) if (example := _example(item, dropped)) is not None]
+    reasons = "".join(f"; {item.name}: {item.reason}" for item in dropped[:3])
     if not examples:
-        reasons = "".join(f"; {item.name}: {item.reason}" for item in dropped[:3])
         raise InputError(f"the data set holds no usable picture{reasons}")
     if labels is None:
+        if not any(example.boxes for example in examples):
+            raise InputError(f"none of the {len(examples)} pictures has a box to learn from{reasons}")
         labels = label_map_of(box.label for example in examples for box in example.boxes)
     spellings = Spellings(labels)
     named = tuple(_named(example, spellings, labels) for example in examples)
-    return Dataset(labels, named, tuple(dropped), _spellings(examples, named))
+    return Dataset(labels, named, tuple(dropped), _spellings(examples, named), notes)
+
+
+def _apart(found: Iterable[Labelled]) -> list[Labelled]:
+    """Pictures of one name get their folder's before it, and a number where that is not enough."""
+    items = list(found)
+    counts = Counter(item.name for item in items)
+    taken: Counter[str] = Counter()
+    apart = []
+    for item in items:
+        name = item.name if counts[item.name] == 1 else f"{item.picture.parent.name}-{item.name}"
+        taken[name] += 1
+        apart.append(replace(item, name=name if taken[name] == 1 else f"{name}-{taken[name]}"))
+    return apart
 
 
 def _spellings(written: Iterable[Example], named: Iterable[Example]) -> dict[str, dict[str, int]]:
@@ -87,10 +141,17 @@ def _example(item: Labelled, dropped: list[LeftOut]) -> Example | None:
         return None
     width, height = header.upright_size
     boxes = []
-    for box in item.boxes(width, height):
+    try:
+        read = item.boxes(width, height)
+    except InputError as fault:
+        dropped.append(LeftOut(item.name, fault.detail))
+        return None
+    for box in read:
         wrong = fault_of(box)
         if wrong:
             dropped.append(LeftOut(item.name, f"a box of {box.label!r} {wrong}"))
+            if wrong != _SLIP:
+                return None
         else:
             boxes.append(_clipped(box))
     return Example(item.name, item.picture, width, height, tuple(boxes), item.declared, item.data)
@@ -98,8 +159,13 @@ def _example(item: Labelled, dropped: list[LeftOut]) -> Example | None:
 
 def fault_of(box: LabelledBox) -> str:
     """What is wrong with a box, or nothing."""
-    if box.ymax <= box.ymin or box.xmax <= box.xmin:
-        return "is empty: its end does not lie past its start"
+    height, width = box.ymax - box.ymin, box.xmax - box.xmin
+    if not (math.isfinite(height) and math.isfinite(width)):
+        return "has a corner that is no finite number"
+    if 0 <= height < _MIN_SIDE or 0 <= width < _MIN_SIDE:
+        return _SLIP
+    if height < 0 or width < 0:
+        return "ends before it begins"
     inside = _clipped(box)
     if inside.ymax - inside.ymin < _MIN_SIDE or inside.xmax - inside.xmin < _MIN_SIDE:
         return "lies outside the picture"

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import glob
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Final
 from xml.etree import ElementTree as ET
 
 from sightline.errors import InputError
-from sightline_training.annotations.reading import Labelled, collect, pictures_in
+from sightline_training.annotations.reading import (
+    LAYOUTS,
+    PICTURE_SUFFIXES,
+    Labelled,
+    collect,
+    pictures_in,
+)
 from sightline_training.examples import Dataset, Example, LabelledBox, LeftOut
 from sightline_training.labels import LabelMap
 from sightline_training.layout import ANNOTATIONS, IMAGES
@@ -19,6 +26,7 @@ _LAYOUTS: Final = (
     ("JPEGImages", "Annotations"),
     (".", "."),
 )
+_NO_XML: Final = "it has no annotation"
 _CORNERS: Final = ("ymin", "xmin", "ymax", "xmax")
 
 
@@ -65,6 +73,11 @@ def read_objects(path: Path, width: int, height: int) -> tuple[LabelledBox, ...]
         raise InputError(f"{path} is no VOC annotation: {fault}") from None
 
 
+def is_there(folder: Path) -> bool:
+    """Whether a folder holds VOC annotations in a known layout."""
+    return any(_annotations(folder / files) for _, files in _LAYOUTS)
+
+
 def declared_size(path: Path) -> tuple[int, int] | None:
     """Width and height that an annotation file gives; None where it gives none that can be meant."""
     try:
@@ -85,7 +98,8 @@ def _object(node: ET.Element, width: int, height: int) -> LabelledBox:
         if text is None:
             raise ValueError(f"the box of an object {name!r} has no {tag}")
         pixels.append(float(text))
-    ymin, xmin, ymax, xmax = pixels
+    # A box that was drawn from its end to its beginning means the same.
+    ymin, xmin, ymax, xmax = *map(min, pixels[:2], pixels[2:]), *map(max, pixels[:2], pixels[2:])
     difficult = (node.findtext("difficult") or "0").strip() == "1"
     return LabelledBox(name, ymin / height, xmin / width, ymax / height, xmax / width, difficult)
 
@@ -100,22 +114,56 @@ def read_folder(folder: Path, labels: LabelMap | None) -> Dataset:
         InputError: as `collect`.
     """
     pictures, annotations = _halves(folder)
-    files = {path.stem: path for path in sorted(annotations.glob("*.xml"))}
-    found, left_out = [], []
+    by_stem: dict[str, list[Path]] = {}
     for picture in pictures_in(pictures):
-        annotation = files.pop(picture.stem, None)
-        if annotation is None:
-            left_out.append(LeftOut(picture.name, "it has no annotation"))
-        else:
+        by_stem.setdefault(picture.stem, []).append(picture)
+    found, left_out = [], []
+    for annotation in _annotations(annotations):
+        like = by_stem.pop(annotation.stem, [])
+        named = [picture for picture in like if len(like) == 1 or picture.name == _filename(annotation)]
+        if len(named) == 1:
             reader = partial(read_objects, annotation)
-            found.append(Labelled(picture.stem, picture, reader, declared_size(annotation)))
-    left_out += [LeftOut(path.name, f"there is no picture for it in {pictures}") for path in files.values()]
+            found.append(Labelled(annotation.stem, named[0], reader, declared_size(annotation)))
+        elif like:
+            names = " and ".join(picture.name for picture in like)
+            left_out.append(LeftOut(annotation.name, f"it may be of {names}; its <filename> names neither"))
+        else:
+            left_out.append(LeftOut(annotation.name, _lost(pictures, annotation.stem)))
+        left_out += [LeftOut(other.name, _NO_XML) for other in like if len(named) == 1 and other not in named]
+    left_out += [LeftOut(path.name, _NO_XML) for like in by_stem.values() for path in like]
+    found.sort(key=lambda item: item.picture.name)
     return collect(found, labels, left_out=left_out)
 
 
 def _halves(folder: Path) -> tuple[Path, Path]:
-    """Where the pictures and where the XML files are."""
+    """Where the pictures and where the XML files are.
+
+    Raises:
+        InputError: there are no XML files in a known layout.
+    """
     for pictures, files in _LAYOUTS:
-        if (folder / pictures).is_dir() and any((folder / files).glob("*.xml")):
+        if (folder / pictures).is_dir() and _annotations(folder / files):
             return folder / pictures, folder / files
-    return folder, folder
+    raise InputError(f"{folder} holds no labels in a layout that is known here; taken are {LAYOUTS}")
+
+
+def _annotations(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*") if path.suffix.lower() == ".xml")
+
+
+def _filename(annotation: Path) -> str:
+    """The picture that an annotation file names."""
+    try:
+        told = ET.parse(annotation).getroot().findtext("filename") or ""  # noqa: S314 - as above
+    except ET.ParseError:
+        return ""
+    return PureWindowsPath(told.strip()).name  # takes both kinds of slash
+
+
+def _lost(folder: Path, stem: str) -> str:
+    """Why an annotation has no picture."""
+    like = [path for path in folder.glob(f"{glob.escape(stem)}.*") if path.suffix.lower() != ".xml"]
+    if like:
+        taken = ", ".join(sorted(PICTURE_SUFFIXES))
+        return f"its picture {like[0].name} is of a kind that is not taken; {taken} are"
+    return f"there is no picture for it in {folder}"

@@ -9,7 +9,14 @@ from typing import Final
 import yaml
 
 from sightline.errors import InputError
-from sightline_training.annotations.reading import PICTURE_SUFFIXES, Labelled, collect
+from sightline_training.aliases import distinct
+from sightline_training.annotations.reading import (
+    PICTURE_SUFFIXES,
+    Labelled,
+    collect,
+    note_on_parts,
+    read_text,
+)
 from sightline_training.examples import Dataset, LabelledBox, LeftOut
 from sightline_training.labels import LabelMap
 from sightline_training.layout import IMAGES
@@ -17,7 +24,10 @@ from sightline_training.layout import IMAGES
 _LABELS: Final = "labels"
 _YAML: Final = ("data.yaml", "data.yml", "dataset.yaml")
 _LISTS: Final = ("classes.txt", "obj.names")
-_FIELDS: Final = 5
+_PARTS: Final = frozenset({"train", "val", "valid", "validation", "test"})
+_BOX: Final = 5  # fields: class, x, y, width, height
+_WITH_SCORE: Final = 6
+_POLYGON_FROM: Final = 7  # fields: class and at least three points
 
 
 def find(folder: Path) -> Path | None:
@@ -26,57 +36,81 @@ def find(folder: Path) -> Path | None:
     return next((path for path in places if path.is_file()), None)
 
 
+def is_list(names_file: Path) -> bool:
+    """Whether the file is a bare list, which tools leave beside other formats too."""
+    return names_file.name in _LISTS
+
+
 def read_folder(folder: Path, names_file: Path, labels: LabelMap | None) -> Dataset:
-    """Read images/ and labels/ (with or without train/, val/ below them), or both kinds in one folder.
+    """Read images/ and labels/ (with train/, val/ below or above them, or neither), or both in one folder.
 
     Raises:
         InputError: the names or a line cannot be read, or as `collect`.
     """
     names = _names(names_file)
     pictures = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
-    found, left_out = [], []
+    found, left_out, parts = [], [], []
     for picture in pictures:
         text = _text_of(picture, folder)
         if text.is_file():
             found.append(Labelled(picture.stem, picture, partial(_objects, text, names)))
+            parts += [part for part in picture.relative_to(folder).parts if part in _PARTS][:1]
         else:
             left_out.append(
                 LeftOut(picture.name, "it has no label file; an empty one would say that it is empty")
             )
-    return collect(found, labels or LabelMap(names), left_out=left_out)
+    return collect(found, labels or LabelMap(distinct(names)), left_out=left_out, notes=note_on_parts(parts))
 
 
 def _text_of(picture: Path, folder: Path) -> Path:
     """The label file of a picture: the path with `labels` in place of `images`."""
-    inside = picture.relative_to(folder)
-    if inside.parts[0] == IMAGES:
-        return folder.joinpath(_LABELS, *inside.parts[1:]).with_suffix(".txt")
-    return picture.with_suffix(".txt")
+    parts = [_LABELS if part == IMAGES else part for part in picture.relative_to(folder).parts]
+    return folder.joinpath(*parts).with_suffix(".txt")
 
 
 def _names(path: Path) -> tuple[str, ...]:
-    text = path.read_text(encoding="utf-8")
+    text = read_text(path)
     if path.name in _LISTS:
-        return tuple(line.strip() for line in text.splitlines() if line.strip())
+        names = [line.strip() for line in text.splitlines() if line.strip()]
+        if not names:
+            raise InputError(f"{path} names no class")
+        return tuple(names)
     try:
-        names = yaml.safe_load(text)["names"]
+        names = (yaml.safe_load(text) or {})["names"]
         ordered = [names[number] for number in sorted(names)] if isinstance(names, dict) else names
         return tuple(str(name) for name in ordered)
-    except (yaml.YAMLError, KeyError, TypeError) as fault:
-        raise InputError(f"{path} lists no classes under `names`: {fault!r}") from None
+    except (yaml.YAMLError, KeyError, TypeError):
+        raise InputError(f"{path} lists no classes under `names`, such as `names: [r2d2, bb8]`") from None
 
 
 def _objects(path: Path, names: tuple[str, ...], _width: int, _height: int) -> tuple[LabelledBox, ...]:
     boxes = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         if not line.strip():
             continue
         try:
-            fields = line.split()
-            index, (x, y, w, h) = int(fields[0]), (float(field) for field in fields[1:_FIELDS])
+            index, corners = _shape(line.split())
         except ValueError:
-            raise InputError(f"{path}, line {number}: {line!r} is not `class x y width height`") from None
+            raise InputError(
+                f"{path}, line {number}: {line!r} is not `class x y width height`, nor a polygon"
+            ) from None
         if not 0 <= index < len(names):
             raise InputError(f"{path}, line {number}: class {index} is none of the {len(names)} named ones")
-        boxes.append(LabelledBox(names[index], y - h / 2, x - w / 2, y + h / 2, x + w / 2))
+        boxes.append(LabelledBox(names[index], *corners))
     return tuple(boxes)
+
+
+def _shape(fields: list[str]) -> tuple[int, tuple[float, float, float, float]]:
+    """A line's class, and its box as ymin xmin ymax xmax; of a polygon, turned boxes too, what it fills.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    index, numbers = int(fields[0]), [float(field) for field in fields[1:]]
+    if len(fields) in {_BOX, _WITH_SCORE}:
+        x, y, width, height = numbers[:4]
+        return index, (y - height / 2, x - width / 2, y + height / 2, x + width / 2)
+    if len(fields) < _POLYGON_FROM or len(numbers) % 2:
+        raise ValueError(fields)
+    xs, ys = numbers[::2], numbers[1::2]
+    return index, (min(ys), min(xs), max(ys), max(xs))

@@ -64,6 +64,8 @@ def convert(data: Path, out: Path, shards: int, compress: bool) -> None:
 
 def tell_left_out(dataset: Dataset, *, most: int | None = None) -> None:
     """Name what of a data set is not used, and why; or the first of it."""
+    for note in dataset.notes:
+        click.echo(note, err=True)
     for item in dataset.left_out[:most]:
         click.echo(f"left out: {item.name}: {item.reason}", err=True)
     more = len(dataset.left_out) - len(dataset.left_out[:most])

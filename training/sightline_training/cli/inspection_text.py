@@ -26,6 +26,8 @@ def print_inspection(found: Inspection) -> None:
     sizes.add_row("box side to picture side", *_numbers(found.box_sides, 2))
     sizes.add_row("box, width to height", *_numbers(found.box_shapes, 2))
     console.print(sizes)
+    for note in found.dataset.notes:
+        click.echo(f"note: {note}")
     for written, name in found.aliases.items():
         click.echo(f"alias: {written!r} is taken for {name!r}")
     for group in found.groups:

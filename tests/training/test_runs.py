@@ -242,6 +242,17 @@ def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
         Run.open(tmp_path)
 
 
+def test_a_run_that_does_not_tell_what_it_has_learnt_from_is_refused(tmp_path: Path) -> None:
+    write_voc(tmp_path / "data", 6)
+    split = whole(read_dataset(tmp_path / "data"))
+    run = begin_run(tmp_path / "run", split, load_preset("demo"))
+    plain = json.loads((run.folder / "run.json").read_text())
+    del plain["data"]["learnt"]
+    (run.folder / "run.json").write_text(json.dumps(plain))
+    with pytest.raises(InputError, match="which pictures were learnt from; train the run anew"):
+        Run.open(run.folder)
+
+
 def test_thresholds_and_confusion_of_known_findings(tmp_path: Path) -> None:
     dataset = write_voc(tmp_path, 6)
     most = 4

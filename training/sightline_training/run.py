@@ -84,6 +84,8 @@ class RunSettings:
     def from_json(cls, text: str) -> RunSettings:
         """The inverse of `to_json`."""
         plain = json.loads(text)
+        if "learnt" not in plain["data"]:
+            raise ValueError("it does not tell which pictures were learnt from; train the run anew")
         fit = plain["fit"]
         fit["augmentation"] = AugmentationOptions(**fit["augmentation"])
         labels = LabelMap(tuple(plain["labels"]["names"]))

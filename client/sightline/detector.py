@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from sightline.detections import TIMING_DIGITS, ImageSize, ModelVersion, Result
 from sightline.errors import InputError, ModelNotFoundError, ServingError, SightlineError, UnavailableError
 from sightline.families import RawDetections
 from sightline.geometry import Fit, Stretch
-from sightline.images import DEFAULT_MAX_PIXELS, Picture, decode, finish
+from sightline.images import DEFAULT_MAX_PIXELS, Picture, decode, decoded_pixels, finish
 from sightline.inputs import ImageInput, load
 from sightline.options import DetectOptions
 from sightline.postprocess import select
@@ -28,6 +29,7 @@ from sightline.tf_serving import Prediction, ServingStub
 
 DEFAULT_BATCH: Final = 8  # pictures in one request, until the server names a smaller limit
 _Loaded: TypeAlias = bytes | NDArray[np.uint8] | Picture
+_LARGE: Final = 4_000_000  # pixels, decoded; above, pictures are decoded one at a time
 _BATCH_LIMIT: Final = re.compile(r"larger than maximum input batch size (\d+)")  # Serving's words
 
 
@@ -75,6 +77,8 @@ class Serving:
         self.max_pixels = max_pixels
         self.timeout = timeout
         self._batch = DEFAULT_BATCH
+        # A few kilobytes may be 150 MB decoded, and every thread could be sent such.
+        self._one_large = threading.Lock()
 
     def detect(
         self,
@@ -177,6 +181,9 @@ class Serving:
             try:
                 answered, found = self._ask(ref, known, pixels, deadline)
                 newer = known
+                if answered is None:  # by two of them
+                    known = self.catalog.refresh(ref, timeout=_left(deadline))
+                    continue
                 if answered != known.version:
                     newer = self.catalog.refresh(ref, version=answered, timeout=_left(deadline))
                 if newer is known or newer.family == known.family:
@@ -194,11 +201,18 @@ class Serving:
         """Decode and resize; of several pictures only the small ones are kept."""
         if isinstance(loaded, InputError):
             return loaded
-        begun = time.perf_counter()
+        at_least = (resize.height, resize.width)
         try:
-            picture = self._picture(loaded, (resize.height, resize.width))
+            if isinstance(loaded, bytes) and loaded and decoded_pixels(loaded, at_least) > _LARGE:
+                with self._one_large:
+                    return self._made_ready(loaded, resize)
+            return self._made_ready(loaded, resize)
         except InputError as fault:
             return fault
+
+    def _made_ready(self, loaded: _Loaded, resize: Stretch | Fit) -> _Ready:
+        begun = time.perf_counter()
+        picture = self._picture(loaded, (resize.height, resize.width))
         decode_ms, at = _ms_since(begun), time.perf_counter()
         pixels = (resize.sideways if picture.sideways else resize).apply(picture.pixels)
         if isinstance(loaded, bytes):
@@ -215,9 +229,14 @@ class Serving:
 
     def _ask(
         self, ref: ModelRef, known: KnownModel, pixels: Sequence[NDArray[np.uint8]], deadline: float
-    ) -> tuple[int, list[RawDetections]]:
-        """Send pictures of the model's size in batches that the server takes."""
-        family, found, version = known.family, [], known.version
+    ) -> tuple[int | None, list[RawDetections]]:
+        """Send pictures of the model's size in batches that the server takes.
+
+        Returns:
+            The version that answered, None where it was not one and the same; and what was found.
+        """
+        family, found = known.family, []
+        versions: set[int] = set()
         at = 0
         while at < len(pixels):
             batch = pixels[at : at + min(self._batch, family.batch or self._batch)]
@@ -230,9 +249,9 @@ class Serving:
                 self._batch = int(limit[1])
                 continue
             found += family.read(answer.outputs, len(batch))
-            version = answer.version
+            versions.add(answer.version)
             at += len(batch)
-        return version, found
+        return (versions.pop() if len(versions) == 1 else None), found
 
     def _send(
         self, ref: ModelRef, known: KnownModel, inputs: Mapping[str, NDArray[Any]], deadline: float

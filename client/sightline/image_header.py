@@ -21,6 +21,10 @@ _SIZE_MARKERS: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0
 _EXIF: Final = 0xE1
 _PASSED: Final = frozenset(range(0xC0, 0xFF)) - _STANDALONE - _SIZE_MARKERS - {_SOS, _EXIF}  # by their length
 _SEGMENT: Final = struct.Struct(">BBH")  # 0xFF, marker, length
+_PROGRESSIVE: Final = frozenset({0xC2, 0xC6, 0xCA, 0xCE})  # of the size markers
+# A scan costs a pass over all pixels and may be ten bytes long. The usual encoders write ten.
+_MAX_SCANS: Final = 64
+_SCAN: Final = b"\xff\xda"
 _SIZE: Final = struct.Struct(">HH")  # height, width
 _ORIENTATION_TAG: Final = 0x0112
 SIDEWAYS: Final = frozenset({5, 6, 7, 8})  # EXIF orientations that swap width and height
@@ -44,7 +48,7 @@ def read_header(data: bytes) -> ImageHeader:
     """Read the header of an encoded image.
 
     Raises:
-        NotAnImageError: the bytes begin as none of FORMATS.
+        NotAnImageError: the bytes begin as none of FORMATS, or a JPEG has scans without end.
         TruncatedImageError: they end inside the header, or before the format's end mark.
     """
     try:
@@ -71,6 +75,7 @@ def _read_jpeg(data: bytes) -> ImageHeader:
     """Walk the marker segments up to the scan (ITU T.81, annex B)."""
     size: tuple[int, int] | None = None
     orientation = 1
+    frame, components = 0, 0
     at = 2
     while True:
         begin, marker, length = _SEGMENT.unpack_from(data, at)
@@ -88,6 +93,7 @@ def _read_jpeg(data: bytes) -> ImageHeader:
         if marker in _SIZE_MARKERS:
             height, width = _SIZE.unpack_from(data, at + 5)
             size = (width, height)
+            frame, components = marker, data[at + 9]
         elif marker == _EXIF and data[at + 4 : at + 10] == b"Exif\0\0":
             orientation = _exif_orientation(data[at + 10 : at + 2 + length])
         elif marker == _SOS:
@@ -99,6 +105,10 @@ def _read_jpeg(data: bytes) -> ImageHeader:
         raise TruncatedImageError(f"the JPEG ends without its end mark, after {len(data)} bytes")
     if size is None:
         raise TruncatedImageError("the JPEG header gives no size before its first scan")
+    if frame in _PROGRESSIVE or data[at + 4] < components:  # else the first scan holds everything
+        scans = data.count(_SCAN, at)
+        if scans > _MAX_SCANS:
+            raise NotAnImageError(f"the JPEG has {scans} scans; at most {_MAX_SCANS} are decoded")
     return ImageHeader("JPEG", *size, orientation)
 
 

@@ -97,6 +97,17 @@ def decode(
     return Picture(pixels, width, height, header.orientation if unfinished else 1)
 
 
+def decoded_pixels(data: bytes, at_least: tuple[int, int]) -> int:
+    """How many pixels `decode` will hold.
+
+    Raises:
+        NotAnImageError, TruncatedImageError: as `read_header`.
+    """
+    header = read_header(data)
+    factor = _factor(header, at_least) if header.format == "JPEG" else 1
+    return header.width * header.height // factor**2
+
+
 def finish(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     """BGR uint8 [h, w, 3] of an EXIF orientation as upright RGB; in place where it is upright."""
     turn = _TURNS.get(orientation)
@@ -110,11 +121,14 @@ def to_rgb(bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _reduction(header: ImageHeader, at_least: tuple[int, int]) -> int:
     """The decoder's flag for the strongest reduction that leaves at least (height, width)."""
+    return _REDUCED.get(_factor(header, at_least), cv2.IMREAD_COLOR)
+
+
+def _factor(header: ImageHeader, at_least: tuple[int, int]) -> int:
+    """By which a JPEG's sides are divided as it is decoded; 1 leaves them."""
     width, height = header.upright_size
-    for factor, flag in _REDUCED.items():
-        if height >= factor * at_least[0] and width >= factor * at_least[1]:
-            return flag
-    return cv2.IMREAD_COLOR
+    fitting = (f for f in _REDUCED if height >= f * at_least[0] and width >= f * at_least[1])
+    return next(fitting, 1)
 
 
 def encode_jpeg(pixels: NDArray[np.uint8], *, quality: int = 90) -> bytes:

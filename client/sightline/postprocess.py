@@ -33,7 +33,7 @@ def select(
         threshold = options.threshold
         if threshold is None:
             threshold = thresholds.get(class_id, DEFAULT_THRESHOLD)
-        if score < threshold:
+        if not score >= threshold:  # NaN is neither
             continue
         label = labels.get(class_id) or str(class_id)
         if options.classes is not None and label not in options.classes:

@@ -20,9 +20,17 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
 
     Who reads `path` sees the old content or the new, never half of it, even if the power fails.
 
+    A link's target takes the new content. What is no regular file, such as a pipe, is written as it is.
+
     Raises:
         OSError: the folder is missing or not writable, or the disk is full; `path` is then as it was.
     """
+    if path.is_symlink():
+        path = path.resolve()
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with path.open("wb") as file:
+            yield file
+        return
     part = part_of(path)
     try:
         with naming(path, part), part.open("wb") as file:

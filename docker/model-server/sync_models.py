@@ -4,7 +4,7 @@ A version is copied beside the served ones under a name that Serving passes over
 `sightline doctor`, and gets its number only if it passes. So what Serving can see is whole and sound, however
 this ends. A version that fails is not tried again until it changes in the store.
 
-    python sync_models.py --source s3://bucket/droids --models /models/droids --keep 3
+    python sync_models.py --source s3://bucket/droids --models /models/droids [--keep 3] [--config FILE]
 
 Exit codes: 0 all is well, 1 a version failed its examination, 2 wrong arguments, 3 the store failed.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,7 @@ import fsspec
 DOCTOR = ("sightline", "doctor")
 INCOMING = ".incoming-"  # before a version's number: no number, so no version to Serving
 REFUSED = ".refused-"  # a file that says which state of a version failed, and why
+_VERSIONS = re.compile(r"\bversions\s*:\s*(\d+)")  # in a ServableVersionPolicy.Specific
 FAILED, WRONG, STORE = 1, 2, 3  # exit codes
 
 
@@ -43,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (OSError, ValueError, ImportError) as fault:
         print(f"{options.source}: {type(fault).__name__}: {fault}", file=sys.stderr)
         return STORE
-    _remove_old(models, options.keep)
+    _remove_old(models, options.keep, _named(options.config))
     return FAILED if failed else 0
 
 
@@ -52,6 +54,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--source", required=True, help="folder of versions: s3://…, https://…, a path")
     parser.add_argument("--models", required=True, type=Path, help="folder that Serving reads")
     parser.add_argument("--keep", type=int, default=3, help="so many of the newest versions [3]")
+    parser.add_argument("--config", type=Path, help="Serving's models.config: versions named in it stay")
     options = parser.parse_args(arguments)
     if options.keep < 1:
         parser.error("--keep is at least 1")
@@ -111,9 +114,16 @@ def _clear(models: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _remove_old(models: Path, keep: int) -> None:
+def _named(config: Path | None) -> set[int]:
+    """The versions that Serving is told to load: those of any model, which is one too many at worst."""
+    if config is None or not config.is_file():
+        return set()
+    return {int(number) for number in _VERSIONS.findall(config.read_text(encoding="utf-8"))}
+
+
+def _remove_old(models: Path, keep: int, named: set[int]) -> None:
     numbers = sorted(int(folder.name) for folder in models.iterdir() if folder.name.isdecimal())
-    for number in numbers[:-keep]:
+    for number in sorted(set(numbers[:-keep]) - named):
         shutil.rmtree(models / str(number))
         print(f"{number}: removed, {keep} newer ones are there", flush=True)
 

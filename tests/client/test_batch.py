@@ -135,7 +135,7 @@ def test_a_job_is_not_mixed_with_another(inputs: Path, tmp_path: Path) -> None:
         Job(tmp_path, work(NumberReader, fps=2), JobOptions(segment=1, resume=True))
     with (
         Job(tmp_path, work(NumberReader), JobOptions(segment=1, resume=True)),
-        pytest.raises(errors.InvalidOptionError, match="another process"),
+        pytest.raises(errors.UnavailableError, match="another process"),
     ):
         Job(tmp_path, work(NumberReader), JobOptions(segment=1, resume=True))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -125,3 +126,9 @@ def test_a_file_that_is_gone_is_recorded(tmp_path: Path) -> None:
             "there is no file /gone.jpg",
             "there is no file /gone.mp4",
         ]
+
+
+def test_a_name_that_is_not_utf8_is_said_before_the_job_begins(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"caf\xe9.jpg")).touch()
+    with pytest.raises(errors.InvalidOptionError, match="not UTF-8; rename it"):
+        find_sources([str(tmp_path)])

@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from support.fake_serving import LABELS, SIDE, FakeServing, FakeVersion, droids, fake_serving
 
 from sightline.contract import DETECTION_OUTPUTS, ModelCard, ModelRef
 from sightline.detections import Result
-from sightline.detector import Serving
+from sightline.detector import DEFAULT_BATCH, Serving
 from sightline.errors import (
     DeadlineError,
     ExhaustedError,
@@ -18,7 +24,7 @@ from sightline.errors import (
     SignatureError,
     TooManyPixelsError,
 )
-from sightline.images import encode_jpeg
+from sightline.images import Picture, decode, encode_jpeg, encode_png
 from sightline.options import DetectOptions
 from sightline.wire import serving_pb2 as wire
 
@@ -218,3 +224,45 @@ def test_exif_pictures_give_boxes_of_the_upright_one(detector: Serving) -> None:
     plain = data.tobytes()
     turned = plain[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + plain[2:]
     assert (detector.detect(turned).image.width, detector.detect(turned).image.height) == (90, 120)
+
+
+def test_all_results_are_of_one_version(server: FakeServing, detector: Serving) -> None:
+    """A version that comes between two batches of a call would else lend its labels to the other's boxes."""
+    detector.detect(BRIGHT)
+    usual = server.models["droids"][1]
+    assert usual.card is not None
+    other = replace(usual, card=replace(usual.card, labels={1: "R5-D4", 2: "C-3PO"}))
+
+    def answer(inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        server.models["droids"][2] = other
+        return usual.answer(inputs)
+
+    server.models["droids"][1] = replace(usual, answer=answer)
+    results = detector.detect_many([BRIGHT] * (DEFAULT_BATCH + 2))
+    assert server.batches[-4:] == [8, 2, 8, 2]
+    seen = {(item.model.version, item.detections[0].label) for item in results if isinstance(item, Result)}
+    assert seen == {(2, "C-3PO")}
+
+
+def test_large_pictures_are_decoded_one_at_a_time(detector: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_once, most = 0, 0
+    lock = threading.Lock()
+
+    def slowly(*arguments: Any, **options: Any) -> Picture:
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+        time.sleep(0.05)
+        picture = decode(*arguments, **options)
+        with lock:
+            at_once -= 1
+        return picture
+
+    monkeypatch.setattr("sightline.detector.decode", slowly)
+    large = encode_png(np.zeros((2000, 2100, 3), np.uint8))
+    for picture, expected in ((large, {1}), (BRIGHT, {2, 3, 4})):
+        most = 0
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(detector.detect, [picture] * 4))
+        assert most in expected

@@ -18,7 +18,7 @@ from sightline.errors import (
 )
 from sightline.geometry import Fit, Stretch
 from sightline.image_header import read_header
-from sightline.images import decode, encode_jpeg, finish
+from sightline.images import decode, decoded_pixels, encode_jpeg, finish
 
 ORIENTATION = 0x0112
 
@@ -195,3 +195,24 @@ def test_encoding_is_the_inverse() -> None:
     pixels = decode(JPEG).pixels
     again = decode(encode_jpeg(pixels, quality=95)).pixels
     assert np.abs(again.astype(int) - pixels.astype(int)).mean() < 2
+
+
+@pytest.mark.parametrize("progressive", [True, False])
+def test_a_jpeg_with_scans_without_end_is_refused(progressive: bool) -> None:
+    flags = [cv2.IMWRITE_JPEG_PROGRESSIVE, int(progressive)]
+    data = cv2.imencode(".jpg", np.zeros((64, 64, 3), np.uint8), flags)[1].tobytes()
+    assert decode(data).width == 64
+    one = data.rindex(b"\xff\xda")
+    many = data[:one] + data[one:-2] * 80 + data[-2:]
+    if progressive:
+        with pytest.raises(NotAnImageError, match=r"has \d\d scans; at most 64 are decoded"):
+            decode(many)
+    else:  # its first scan holds everything, and a decoder looks at no other
+        assert decode(many).width == 64
+
+
+def test_the_pixels_that_are_held_are_known_beforehand() -> None:
+    for shape, at_least in (((800, 1200), (300, 300)), ((800, 1200), (801, 10)), ((100, 90), (300, 300))):
+        data = encode_jpeg(np.zeros((*shape, 3), np.uint8))
+        held = decode(data, at_least=at_least).pixels
+        assert decoded_pixels(data, at_least) == held.shape[0] * held.shape[1]

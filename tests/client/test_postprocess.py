@@ -105,3 +105,7 @@ def test_a_class_without_a_label_is_called_by_its_number() -> None:
 def test_options_out_of_range_are_named(wrong: dict[str, float]) -> None:
     with pytest.raises(InvalidOptionError, match=next(iter(wrong))):
         DetectOptions(**wrong)
+
+
+def test_a_score_that_is_no_number_is_below_every_threshold() -> None:
+    assert select(raw((1, float("nan"))), SIZE, DetectOptions(threshold=0.0), LABELS, {}) == ()

@@ -112,3 +112,14 @@ def test_a_store_that_is_not_there_is_named(
 ) -> None:
     assert sync() == 3
     assert str(store) in capsys.readouterr().err
+
+
+def test_a_version_that_serving_is_told_to_load_stays(
+    sync: Sync, store: Path, models: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "models.config"
+    config.write_text("model_version_policy { specific { versions: 1 versions:2 } }")
+    for number in (1, 2, 3, 4):
+        _version(store, number)
+        assert sync("--keep", "1", "--config", str(config)) == 0
+    assert _names(models) == {"1", "2", "4"}

@@ -227,3 +227,12 @@ def test_a_shadow_is_compared_and_never_seen(two_versions: FakeServing, picture:
     assert all(len(answer["detections"]) == 2 for answer in answers)
     names = 'model="droids",outcome="missing",shadow_version="2",version="1"'
     assert f"sightline_shadow_boxes_total{{{names}}} 10.0" in page
+
+
+def test_a_label_that_no_version_has_is_not_ready(two_versions: FakeServing) -> None:
+    with running_gateway(two_versions.target, label="stable") as url:
+        assert httpx.get(f"{url}/readyz").status_code == 200
+    with running_gateway(two_versions.target, label="steady") as url:
+        unready = httpx.get(f"{url}/readyz")
+    assert unready.status_code == 503
+    assert "droids/labels/steady is not served" in unready.json()["detail"]

@@ -30,6 +30,12 @@ def picture_hash(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return np.asarray(np.diff(cells, axis=1) > 0).ravel()
 
 
+def _hashes(example: Example) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Of a picture and of its mirror image."""
+    pixels = load_picture(example, _READ)
+    return picture_hash(pixels), picture_hash(np.ascontiguousarray(pixels[:, ::-1]))
+
+
 def near_groups(examples: Sequence[Example], *, near: float = NEAR) -> list[list[int]]:
     """Group pictures so that no two that are nearly the same, mirrored or not, stand in different groups.
 
@@ -37,9 +43,8 @@ def near_groups(examples: Sequence[Example], *, near: float = NEAR) -> list[list
         The pictures' indices; a picture with no like is a group of one. Ordered by first index.
     """
     with ThreadPoolExecutor(_THREADS) as pool:
-        pixels = list(pool.map(lambda example: load_picture(example, _READ), examples))
-    hashes = np.array([picture_hash(picture) for picture in pixels])
-    mirrored = np.array([picture_hash(np.ascontiguousarray(picture[:, ::-1])) for picture in pixels])
+        pairs = list(pool.map(_hashes, examples))  # of large sets, all pixels would be gigabytes
+    hashes, mirrored = (np.array(half) for half in zip(*pairs, strict=True))
     leaders = list(range(len(examples)))
 
     def leader(index: int) -> int:

@@ -72,11 +72,6 @@ def _classes(inspection: Inspection) -> str:
     return f"<table><tr><th>class</th><th>pictures</th><th>boxes</th></tr>{rows}</table>"
 
 
-def _aliases(inspection: Inspection) -> list[str]:
-    said = [f"{written!r} is taken for {name!r}" for written, name in inspection.aliases.items()]
-    return [f"<p>{html.escape(line)}</p>" for line in said]
-
-
 class _Figures:
     """Pictures with their boxes, each with what is said of it."""
 

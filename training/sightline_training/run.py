@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -24,6 +25,7 @@ _LAST: Final = "last.npz"
 _BEST: Final = "best.npz"
 _DONE: Final = "done.json"
 _METRICS: Final = "metrics.json"
+_WEIGHTS: Final = "weights"  # a key in it: the digest of those that were measured
 METRICS, THRESHOLDS = "metrics", "thresholds"  # keys in it
 _BOARD: Final = "tensorboard"
 _RANGES: Final = {
@@ -202,13 +204,22 @@ class Run:
 
     def keep_metrics(self, metrics: Mapping[str, Any]) -> None:
         """Write what `evaluate` found; export puts it into the card."""
-        write_text(self.folder / _METRICS, json.dumps(metrics, indent=2))
+        kept = {**metrics, _WEIGHTS: self._best_digest()}
+        write_text(self.folder / _METRICS, json.dumps(kept, indent=2))
 
     def metrics(self) -> dict[str, Any]:
-        """What `evaluate` found: METRICS by name, THRESHOLDS by class id (in JSON a text); or nothing."""
+        """What `evaluate` found: METRICS by name, THRESHOLDS by class id (in JSON a text).
+
+        Nothing where the weights have become others since.
+        """
         path = self.folder / _METRICS
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        return found
+        if not path.exists():
+            return {}
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return found if found.pop(_WEIGHTS, None) == self._best_digest() else {}
+
+    def _best_digest(self) -> str:
+        return hashlib.sha256(self.best.read_bytes()).hexdigest()
 
     def trained(self) -> keras.Model:
         """The network with the run's best weights.

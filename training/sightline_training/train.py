@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from sightline.errors import SightlineError
+from sightline.errors import InputError
 from sightline.geometry import Stretch
 from sightline_training import checkpoint
 from sightline_training.batches import Batches
@@ -23,10 +23,6 @@ from sightline_training.examples import Dataset
 from sightline_training.families import family_of
 from sightline_training.pictures import load_pictures
 from sightline_training.run import FitOptions, Run
-
-
-class DivergedError(SightlineError):
-    """A training whose numbers ran away; its weights are worth nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +60,7 @@ def fit(
         The network with the best weights.
 
     Raises:
-        DivergedError: the loss is no number any more.
+        InputError: the loss is no number any more, so the recipe does not suit the data.
     """
     if run.done:
         return run.trained()
@@ -196,7 +192,7 @@ class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no t
         self.step += 1
         loss = (logs or {}).get("loss", math.nan)
         if not math.isfinite(loss):
-            raise DivergedError(
+            raise InputError(
                 f"the loss is {loss} at step {self.step}: the training diverged. Try a smaller "
                 f"learning_rate, which is {self._options.learning_rate:g}, or a smaller clip_norm"
             )

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 
-from sightline.errors import InvalidOptionError
+from sightline.errors import InvalidOptionError, UnavailableError
 from sightline.whole_file import naming
 
 MANIFEST: Final = "manifest.ndjson"
@@ -31,8 +31,9 @@ class Manifest:
         resume: continue what is there.
 
     Raises:
-        InvalidOptionError: there is a job already and it is not to be continued, or it was another one,
-            or it is running now. One that got nothing done is none.
+        InvalidOptionError: there is a job already and it is not to be continued, or it was another one.
+            One that got nothing done is none.
+        UnavailableError: it is running now.
         OSError: it cannot be written.
     """
 
@@ -83,7 +84,7 @@ class Manifest:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InvalidOptionError(f"another process is running the job in {folder}") from None
+            raise UnavailableError(f"another process is running the job in {folder}") from None
 
     def _whole_lines(self) -> list[dict[str, Any]]:
         self._file.seek(0)

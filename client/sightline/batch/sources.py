@@ -97,14 +97,23 @@ def find_sources(inputs: Iterable[str]) -> list[Source]:
     itself is taken whatever its suffix, as a video if that is one of VIDEO_SUFFIXES.
 
     Raises:
-        InvalidOptionError: a list cannot be read, an address has a scheme that is not installed, or a
-            folder or glob holds nothing.
+        InvalidOptionError: a list cannot be read, an address has a scheme that is not installed, a name is
+            not UTF-8, or a folder or glob holds nothing.
     """
     found: dict[str, Source] = {}
     for name in _named(inputs):
         for source in _expand(name):
-            found.setdefault(source.address, source)
+            found.setdefault(_writable(source.address), source)
     return list(found.values())
+
+
+def _writable(address: str) -> str:
+    """An address as it is; the manifest and the results are UTF-8 and could not name another."""
+    try:
+        address.encode()
+    except UnicodeEncodeError:
+        raise InvalidOptionError(f"{address!a} has a name that is not UTF-8; rename it") from None
+    return address
 
 
 def _named(inputs: Iterable[str]) -> Iterator[str]:

@@ -27,7 +27,12 @@ def as_text(source: str, result: Result) -> str:
 
 def as_json(source: str, result: Result) -> str:
     """One line: the fields of the HTTP API after the source."""
-    return orjson.dumps({"source": source, **result.to_dict()}).decode() + "\n"
+    return orjson.dumps({"source": _in_json(source), **result.to_dict()}).decode() + "\n"
+
+
+def _in_json(source: str) -> str:
+    """A path as JSON can hold it: what is not UTF-8 in a file's name becomes a question mark."""
+    return source.encode(errors="replace").decode()
 
 
 def as_voc(source: str, result: Result) -> str:
@@ -38,7 +43,7 @@ def as_voc(source: str, result: Result) -> str:
 
 def as_coco(source: str, result: Result) -> str:
     """COCO results of this picture, a list in one line; `image_id` is the source."""
-    return orjson.dumps(result.to_coco(source)).decode() + "\n"
+    return orjson.dumps(result.to_coco(_in_json(source))).decode() + "\n"
 
 
 # format -> (how, suffix of a file)

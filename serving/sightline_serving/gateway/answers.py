@@ -48,7 +48,7 @@ def picture(
     """The picture with its boxes drawn on.
 
     Raises:
-        InputError: it could not be read, or there are several.
+        InputError: it could not be read, there are several, or the format holds none of its size.
     """
     if len(outcomes) != 1:
         raise InvalidOptionError(
@@ -59,7 +59,12 @@ def picture(
         raise outcome
     canvas = draw(decode(asked.images[0], max_pixels=max_pixels).pixels, outcome.detections)
     suffix, parameters = _ENCODERS[kind]
-    _, data = cv2.imencode(suffix, cv2.cvtColor(canvas, cv2.COLOR_RGB2BGR), parameters)
+    drawn, data = cv2.imencode(suffix, cv2.cvtColor(canvas, cv2.COLOR_RGB2BGR), parameters)
+    if not drawn:
+        height, width = canvas.shape[:2]
+        raise InvalidOptionError(
+            f"a picture of {width} x {height} pixels is too long for {kind}; accept image/png"
+        )
     return data.tobytes(), kind
 
 

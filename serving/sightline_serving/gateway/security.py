@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from flask_cors import CORS
-from limits import parse_many
+from limits import RateLimitItem, parse_many
 from limits.storage import storage_from_string
 from limits.strategies import MovingWindowRateLimiter
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -20,6 +21,7 @@ from sightline_serving.gateway.settings import Settings
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+log = logging.getLogger(__name__)
 # What a probe, a scraper or a reader of the documentation asks needs no key.
 OPEN_BLUEPRINTS: Final = frozenset({"health", "page", "documentation"})
 # Of everything but the page, which brings its own: nothing in an answer is to be run or shown as a page.
@@ -71,10 +73,23 @@ class Guard:
                 raise UnauthorizedError("this API key is not known")
         caller = request.noted.caller or request.remote_addr or ""
         for rate in self._rates:
-            if not self._limiter.hit(rate, caller):
-                reset = self._limiter.get_window_stats(rate, caller).reset_time
-                wait = max(reset - time.time(), 1.0)
+            wait = self._wait(rate, caller)
+            if wait is not None:
                 raise RateLimitError(f"more than {rate}; try again in {wait:.0f} s", retry_after=wait)
+
+    def _wait(self, rate: RateLimitItem, caller: str) -> float | None:
+        """Count a request; the seconds to wait where it was one too many.
+
+        A store that fails limits nobody: it protects the service, and is no part of what that answers.
+        """
+        try:
+            if self._limiter.hit(rate, caller):
+                return None
+            reset = self._limiter.get_window_stats(rate, caller).reset_time
+        except self._limiter.storage.base_exceptions as fault:
+            log.warning("requests are not limited, as their store does not answer: %s", fault)
+            return None
+        return max(reset - time.time(), 1.0)
 
     def check_form(self, request: Request) -> None:
         """As `check`, for the one route whose callers may put the key into the form."""

@@ -25,7 +25,7 @@ _CHUNK: Final = 2**20  # bytes copied at a time
 _BEGINS: Final = (
     *((4, box) for box in (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")),  # MP4, MOV
     (0, b"\x1a\x45\xdf\xa3"),  # WebM, MKV
-    (8, b"AVI "),
+    (0, b"RIFF"),  # AVI
     (0, b"GIF8"),
     (0, b"\x00\x00\x01\xba"),  # MPEG programme stream
     (0, b"\x47"),  # MPEG transport stream

@@ -15,7 +15,7 @@ from support.fake_serving import FakeServing, FakeVersion
 from support.pictures import encoded, jpeg
 
 from sightline.detections import Result
-from sightline.images import decode
+from sightline.images import decode, encode_png
 
 BRIGHT, DARK = jpeg(), jpeg(bright=False)
 BOX = {"xmin": 32.0, "ymin": 12.0, "xmax": 80.0, "ymax": 72.0}  # of R2-D2, in 160 x 120 pixels
@@ -185,3 +185,11 @@ def test_the_request_has_an_id_and_its_stages_are_told(client: FlaskClient) -> N
     assert float(stages["total"]) >= float(stages["predict"]) > 0
     made = client.post("/v1/detect", data=DARK, headers={"X-Request-ID": "a b\tc"})
     assert len(made.headers["X-Request-ID"]) == 32, "one that could break a log line is not taken"
+
+
+def test_a_picture_longer_than_its_format_takes_is_refused(client: FlaskClient) -> None:
+    long = encode_png(np.zeros((20, 20_000, 3), np.uint8))
+    refused = client.post("/v1/detect", data=long, headers={"Accept": "image/webp"})
+    assert refused.status_code == 400
+    assert "20000 x 20 pixels is too long for image/webp" in refused.get_json()["detail"]
+    assert client.post("/v1/detect", data=long, headers={"Accept": "image/png"}).status_code == 200

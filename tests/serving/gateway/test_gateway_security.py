@@ -222,3 +222,11 @@ def test_tls_settings_belong_together(tmp_path: Path) -> None:
         Settings(model="droids", tls_certificate=file)
     with pytest.raises(ValueError, match="needs tls_ca"):
         Settings(model="droids", tls_certificate=file, tls_key=file)
+
+
+def test_a_store_of_rates_that_is_away_limits_nobody(
+    serving: FakeServing, make_client: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = make_client(serving.target, rate_limit="1/minute", rate_store="redis://127.0.0.1:1")
+    assert [client.post("/v1/detect", data=jpeg()).status_code for _ in range(2)] == [200, 200]
+    assert "their store does not answer" in caplog.text

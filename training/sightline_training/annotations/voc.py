@@ -69,7 +69,7 @@ def read_objects(path: Path, width: int, height: int) -> tuple[LabelledBox, ...]
         if root.tag != "annotation":
             raise InputError(f"{path} is XML but no VOC annotation: its root is <{root.tag}>")
         return tuple(_object(node, width, height) for node in root.iter("object"))
-    except (ET.ParseError, ValueError) as fault:
+    except (ET.ParseError, ValueError, LookupError) as fault:
         raise InputError(f"{path} is no VOC annotation: {fault}") from None
 
 
@@ -83,7 +83,7 @@ def declared_size(path: Path) -> tuple[int, int] | None:
     try:
         root = ET.parse(path).getroot()  # noqa: S314 - as above
         width, height = (int(root.findtext(f"size/{side}") or 0) for side in ("width", "height"))
-    except (ET.ParseError, ValueError):
+    except (ET.ParseError, ValueError, LookupError):
         return None
     return (width, height) if width > 0 and height > 0 else None
 
@@ -155,7 +155,7 @@ def _filename(annotation: Path) -> str:
     """The picture that an annotation file names."""
     try:
         told = ET.parse(annotation).getroot().findtext("filename") or ""  # noqa: S314 - as above
-    except ET.ParseError:
+    except (ET.ParseError, ValueError, LookupError):
         return ""
     return PureWindowsPath(told.strip()).name  # takes both kinds of slash
 

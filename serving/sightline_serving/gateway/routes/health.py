@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
+import logging
 from typing import Final
 
 import orjson
 from flask import Blueprint, Response
 
 from sightline.contract import ModelRef
-from sightline.errors import SightlineError, UnavailableError
+from sightline.errors import ModelNotFoundError, SightlineError, UnavailableError
 from sightline_serving.gateway.answers import JSON_TYPE
 from sightline_serving.gateway.metrics import CONTENT_TYPE
 from sightline_serving.gateway.parts import Parts
 
+log = logging.getLogger(__name__)
 READY_TIMEOUT: Final = 2.0  # seconds; a probe that waits longer has its answer
 
 
@@ -37,8 +38,13 @@ def blueprint(parts: Parts) -> Blueprint:
                 told = ", ".join(f"{status.version} is {status.state}" for status in states) or "it has none"
                 raise UnavailableError(f"no version of {name} is AVAILABLE: {told}")
             versions[name] = ready
-            with contextlib.suppress(SightlineError):  # told to those who ask that model
-                parts.detector.catalog.current(parts.steady_ref(name), timeout=READY_TIMEOUT)
+            ref = parts.steady_ref(name)
+            try:
+                parts.detector.catalog.current(ref, timeout=READY_TIMEOUT)
+            except ModelNotFoundError as fault:  # a label that nobody has: every request would fail
+                raise UnavailableError(f"{ref} is not served: {fault.detail}") from None
+            except SightlineError:
+                log.debug("%s is not known yet", ref, exc_info=True)  # told to those who ask that model
         return Response(orjson.dumps({"status": "ready", "models": versions}), content_type=JSON_TYPE)
 
     @routes.get("/metrics")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 
 from sightline.images import encode_jpeg
-from sightline_training.annotations import voc
+from sightline_training.annotations import read_dataset, voc
 from sightline_training.examples import Dataset, Example, LabelledBox
 from sightline_training.labels import LabelMap, to_pbtxt
 from sightline_training.synthetic import LABELS, draw_picture
@@ -94,3 +95,35 @@ def assert_same_boxes(found: Dataset, expected: Dataset, *, pixels: float) -> No
 
 def label_map(*names: str) -> LabelMap:
     return LabelMap(names)
+
+
+def edit_text(path: Path, *edits: tuple[str, str]) -> None:
+    """Edit an annotation file; each of the texts must be there."""
+    text = path.read_text()
+    for old, new in edits:
+        assert old in text
+        text = text.replace(old, new, 1)
+    path.write_text(text)
+
+
+def reasons_of(folder: Path) -> dict[str, str]:
+    """Name -> why it is left out."""
+    return {item.name: item.reason for item in read_dataset(folder).left_out}
+
+
+def with_boxes(dataset: Dataset) -> list[str]:
+    """The names of the pictures that have a box."""
+    return [example.name for example in dataset.examples if example.boxes]
+
+
+def write_named_coco(folder: Path, *pictures: str) -> list[str]:
+    """Copies of one picture under these names, the first with a box; gives the names they are read by."""
+    drawn = drawn_examples(folder.parent / "drawn", 1).examples[0]
+    for picture in pictures:
+        (folder / picture).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(drawn.path, folder / picture)
+    images = [{"id": number, "file_name": picture} for number, picture in enumerate(pictures)]
+    annotations = [{"id": 1, "image_id": 0, "category_id": 1, "bbox": [5, 5, 50, 50]}]
+    tables = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "BB-8"}]}
+    (folder / "instances.json").write_text(json.dumps(tables))
+    return [example.name for example in read_dataset(folder).examples]

@@ -130,8 +130,11 @@ def test_a_set_torn_from_another_is_told(faulty: Path, tmp_path: Path) -> None:
 
 
 def test_the_page_holds_pictures_and_plots(faulty: Path, tmp_path: Path) -> None:
-    page = write_page(tmp_path / "page", inspect(read_dataset(faulty)))
+    dataset = replace(read_dataset(faulty), notes=("read as <one> set",))
+    page = write_page(tmp_path / "page", inspect(dataset))
     text = page.read_text()
+    assert "<p>read as &lt;one&gt; set</p>" in text
+    assert "<p>&#x27;r2d2&#x27; is taken for &#x27;R2-D2&#x27;</p>" in text
     assert "Near-duplicates 1" in text
     assert "lies outside the picture" in text
     assert cv2.imread(str(page.parent / "pictures" / "twin.jpg")) is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
 from sightline_training.labels import LabelMap
@@ -26,6 +27,17 @@ class Spellings:
     def own(self, label: str) -> str | None:
         """The label map's spelling; None where the map has no such class."""
         return self._names.get(label) or self._names.get(plain_name(label))
+
+
+def with_other_names(labels: LabelMap, own: LabelMap) -> LabelMap:
+    """The classes of `labels`, known also by the other names that a data set's own map has for them."""
+    spellings = Spellings(labels)
+    also = dict(labels.also)
+    for other, name in own.also.items():
+        taken = spellings.own(name) or spellings.own(other)
+        if taken is not None:
+            also |= {other: taken, name: taken}
+    return replace(labels, also=also)
 
 
 def distinct(names: Iterable[str]) -> tuple[str, ...]:

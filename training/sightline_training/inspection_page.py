@@ -38,10 +38,7 @@ def write_page(folder: Path, inspection: Inspection) -> Path:
         body = [
             "<h1>Data set</h1>",
             _classes(inspection),
-            *(
-                f"<p>{html.escape(f'{one!r} is taken for {name!r}')}</p>"
-                for one, name in inspection.aliases.items()
-            ),
+            *_notes(inspection),
             '<p><img src="sizes.png" alt="sizes of pictures and boxes"></p>',
         ]
         figures = _Figures(part, inspection.dataset)
@@ -70,6 +67,12 @@ def _classes(inspection: Inspection) -> str:
         for name, boxes in inspection.boxes_of.items()
     )
     return f"<table><tr><th>class</th><th>pictures</th><th>boxes</th></tr>{rows}</table>"
+
+
+def _notes(inspection: Inspection) -> list[str]:
+    aliases = [f"{written!r} is taken for {name!r}" for written, name in inspection.aliases.items()]
+    said = [*inspection.dataset.notes, *aliases]
+    return [f"<p>{html.escape(line)}</p>" for line in said]
 
 
 class _Figures:

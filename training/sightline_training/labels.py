@@ -103,7 +103,7 @@ def from_pbtxt(text: str) -> LabelMap:
     Annotations may hold either.
 
     Raises:
-        InputError: the text is no label map, or its ids leave a gap.
+        InputError: the text is no label map, or its ids leave a gap or come twice.
     """
     names: dict[int, str] = {}
     also: dict[str, str] = {}
@@ -113,6 +113,8 @@ def from_pbtxt(text: str) -> LabelMap:
         if number is None or not found:
             raise InputError(f"an item of the label map has no id or no name: {' '.join(item.split())!r}")
         shown = found.get("display_name") or found.get("name", "")
+        if int(number[1]) in names:
+            raise InputError(f"two items of the label map have the id {number[1]}")
         names[int(number[1])] = shown
         if found.get("name", shown) != shown:
             also[found["name"]] = shown

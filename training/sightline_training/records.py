@@ -34,8 +34,13 @@ def find(folder: Path) -> list[Path]:
     return sorted({path for pattern in _PATTERNS for path in folder.glob(pattern) if path.is_file()})
 
 
-def read_files(paths: Iterable[Path], labels: LabelMap | None) -> Dataset:
+def read_files(paths: Iterable[Path], labels: LabelMap | None, numbered: LabelMap | None) -> Dataset:
     """Read record files, compressed or not. Pictures are kept in memory as they are encoded.
+
+    Args:
+        paths: the files.
+        labels: the classes; None makes a map of the labels that occur.
+        numbered: the map by which the files number their objects, for those that have no names.
 
     Raises:
         InputError: a file is missing, cut short or damaged, a record lacks a feature, or as `collect`.
@@ -45,7 +50,7 @@ def read_files(paths: Iterable[Path], labels: LabelMap | None) -> Dataset:
     found, parts = [], []
     for path in files:
         for number, record in enumerate(_records(path)):
-            found.append(_labelled(record, path, number, labels))
+            found.append(_labelled(record, path, number, numbered))
             parts.append(_SHARD.sub("", path.name))
     return collect(found, labels, notes=note_on_parts(parts))
 
@@ -56,15 +61,15 @@ def _check_shards(paths: Iterable[Path]) -> None:
     Raises:
         InputError: naming the first.
     """
-    sets: dict[tuple[str, int], set[int]] = {}
+    sets: dict[tuple[str, str, int], set[int]] = {}
     for path in paths:
         if (match := _SHARD.search(path.name)) is not None:
-            key = _SHARD.sub("-{:05d}-of-{:05d}", path.name), int(match[2])
+            key = path.name[: match.start()], path.name[match.end() :], int(match[2])
             sets.setdefault(key, set()).add(int(match[1]))
-    for (name, count), numbers in sets.items():
+    for (head, tail, count), numbers in sets.items():
         missing = sorted(set(range(count)) - numbers)
         if missing:
-            first = name.format(missing[0], count)
+            first = f"{head}-{missing[0]:05d}-of-{count:05d}{tail}"
             raise InputError(f"{first} is missing; there are {len(numbers)} files of {count}")
 
 
@@ -157,7 +162,7 @@ def _records(path: Path) -> Iterator[bytes]:
         raise InputError(f"{path} is no TFRecord file, or is cut short: {plain(fault)}") from None
 
 
-def _labelled(record: bytes, path: Path, number: int, labels: LabelMap | None) -> Labelled:
+def _labelled(record: bytes, path: Path, number: int, numbered: LabelMap | None) -> Labelled:
     import tensorflow as tf
     from google.protobuf.message import DecodeError
 
@@ -172,22 +177,24 @@ def _labelled(record: bytes, path: Path, number: int, labels: LabelMap | None) -
     encoded = features["image/encoded"].bytes_list.value[0]
     told = [*features["image/source_id"].bytes_list.value, *features["image/filename"].bytes_list.value]
     name = next((text.decode(errors="replace") for text in told if text), f"{path.stem}-{number}")
-    reader = partial(_objects, features, f"{path}, record {number}", labels)
+    reader = partial(_objects, features, f"{path}, record {number}", numbered)
     return Labelled(name, path.parent / name, reader, data=encoded)
 
 
 def _objects(
-    features: Any, where: str, labels: LabelMap | None, _width: int, _height: int
+    features: Any, where: str, numbered: LabelMap | None, _width: int, _height: int
 ) -> tuple[LabelledBox, ...]:
     edges = [
         features[f"image/object/bbox/{edge}"].float_list.value for edge in ("ymin", "xmin", "ymax", "xmax")
     ]
     names = [
         text.decode(errors="replace") for text in features["image/object/class/text"].bytes_list.value
-    ] or _named(features["image/object/class/label"].int64_list.value, where, labels)
+    ] or _named(features["image/object/class/label"].int64_list.value, where, numbered)
     if len({len(names), *(len(values) for values in edges)}) > 1:
         raise InputError(f"{where}: boxes and class/text differ in number")
     difficult = [*features["image/object/difficult"].int64_list.value] or [0] * len(names)
+    if len(difficult) != len(names):
+        raise InputError(f"{where}: boxes and difficult differ in number")
     return tuple(
         LabelledBox(name, ymin, xmin, ymax, xmax, bool(hard))
         for name, ymin, xmin, ymax, xmax, hard in zip(names, *edges, difficult, strict=True)

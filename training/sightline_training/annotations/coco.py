@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 import json
+from collections import Counter
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any, Final
 
 from sightline.errors import InputError
@@ -24,21 +26,24 @@ def find(folder: Path) -> list[Path]:
         InputError: one of them is no JSON.
     """
     candidates = [*sorted(folder.glob("*.json")), *sorted((folder / ANNOTATIONS).glob("*.json"))]
-    return [path for path in candidates if _is_coco(path)]
+    return [path for path in candidates if path.is_file() and _is_coco(path)]
 
 
 def read_file(path: Path, folder: Path, labels: LabelMap | None) -> Dataset:
     """Read a file and the pictures that it names, which lie in `folder` or its images/.
 
     Without a label map the categories are numbered from 1 in the order of their ids, which in COCO's own
-    files leave gaps.
+    files leave gaps. All of them count, so that a part of a set has the classes of the whole; only a
+    heading, which no box is of and others name as their supercategory, is none (Roboflow writes one).
 
     Raises:
         InputError: the file lacks a table or field, or as `collect`.
     """
     try:
         tables = json.loads(read_text(path))
+        _check_ids(path, tables)
         categories = {int(item["id"]): str(item["name"]) for item in tables["categories"]}
+        headings = _headings(tables)
         boxes: dict[Any, list[dict[str, Any]]] = {}
         for annotation in tables["annotations"]:
             category = annotation["category_id"]
@@ -47,39 +52,76 @@ def read_file(path: Path, folder: Path, labels: LabelMap | None) -> Dataset:
                     f"{path}: annotation {annotation.get('id')} is of the category {category}, which it lacks"
                 )
             boxes.setdefault(annotation["image_id"], []).append({**annotation, "name": categories[category]})
-        found: list[Labelled] = []
         lost = boxes.keys() - {image["id"] for image in tables["images"]}
-        left_out = [
-            LeftOut(f"{len(boxes[number])} boxes", f"their image_id {number!r} is that of no image")
-            for number in sorted(lost, key=str)
-        ]
-        for image in tables["images"]:
-            picture = _picture(folder, image["file_name"])
-            if picture is None:
-                left_out.append(LeftOut(image["file_name"], f"there is no such picture below {folder}"))
-                continue
-            size = None
-            if "width" in image and "height" in image:
-                size = int(image["width"]), int(image["height"])
-            reader = partial(_objects, boxes.get(image["id"], []), size)
-            found.append(Labelled(picture.stem, picture, reader, size))
-    except (ValueError, KeyError, TypeError) as fault:
+        found, left_out = _pictures(tables["images"], folder, boxes)
+    except KeyError as fault:
+        raise InputError(f"{path} is no COCO annotation file: an entry lacks its {fault}") from None
+    except (ValueError, TypeError, OverflowError) as fault:
         raise InputError(f"{path} is no COCO annotation file: {fault!r}") from None
-    names = distinct(categories[number] for number in sorted(categories))
+    names = distinct(categories[number] for number in sorted(categories) if number not in headings)
     ordered = LabelMap(names) if names else None
-    return collect(found, labels or ordered, left_out=left_out)
+    notes = tuple(
+        f"the category {categories[number]!r} is a heading of others, without a box, and becomes no class"
+        for number in sorted(headings)
+        if labels is None
+    )
+    left_out += [
+        LeftOut(f"{len(boxes[number])} boxes", f"their image_id {number!r} is that of no image")
+        for number in sorted(lost, key=str)
+    ]
+    return collect(found, labels or ordered, left_out=left_out, notes=notes)
+
+
+def _check_ids(path: Path, tables: dict[str, Any]) -> None:
+    """Refuse files that were joined without new ids: boxes would go to pictures and classes of another.
+
+    Raises:
+        InputError: naming the first id that comes twice.
+    """
+    for table in ("images", "categories"):
+        counts = Counter(item["id"] for item in tables[table])
+        twice = next((number for number, count in counts.items() if count > 1), None)
+        if twice is not None:
+            raise InputError(
+                f"{path}: {counts[twice]} of its {table} have the id {twice!r}; give each its own"
+            )
+
+
+def _pictures(
+    images: list[dict[str, Any]], folder: Path, boxes: dict[Any, list[dict[str, Any]]]
+) -> tuple[list[Labelled], list[LeftOut]]:
+    """The pictures that the file names, and those that are not used."""
+    found, left_out = [], []
+    for image in images:
+        places = _places(folder, image["file_name"])
+        if len(places) == 1:
+            size = _declared(image)
+            reader = partial(_objects, boxes.get(image["id"], []), size)
+            found.append(Labelled(places[0].stem, places[0], reader, size))
+        elif places:
+            named = " and ".join(str(path.relative_to(folder)) for path in places)
+            left_out.append(LeftOut(image["file_name"], f"it may be {named}"))
+        else:
+            left_out.append(LeftOut(image["file_name"], f"there is no such picture below {folder}"))
+    counts = Counter(item.picture for item in found)
+    left_out += [
+        LeftOut(path.name, f"{count} images of the file are this picture, each with a part of its boxes")
+        for path, count in counts.items()
+        if count > 1
+    ]
+    return [item for item in found if counts[item.picture] == 1], left_out
 
 
 def _objects(
     annotations: list[dict[str, Any]], size: tuple[int, int] | None, width: int, height: int
 ) -> tuple[LabelledBox, ...]:
     """Boxes are divided by the size that the file gives, in whose pixels they were drawn."""
-    wide, high = size if size and all(size) else (width, height)
+    wide, high = size or (width, height)
     boxes = []
     for item in annotations:
         try:
             x, y, w, h = (float(number) for number in item["bbox"])
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             told = f"the bbox of annotation {item.get('id')} is {item.get('bbox')!r}"
             raise InputError(f"{told}, not [x, y, width, height]") from None
         crowd = bool(item.get("iscrowd", 0))
@@ -87,9 +129,28 @@ def _objects(
     return tuple(boxes)
 
 
-def _picture(folder: Path, name: str) -> Path | None:
-    places = (folder / name, folder / IMAGES / name, *sorted(folder.glob(f"*/{Path(name).name}")))
-    return next((path for path in places if path.is_file()), None)
+def _headings(tables: dict[str, Any]) -> set[int]:
+    """The ids of categories that only hold others together; COCO's person is no other's supercategory."""
+    kinds = tables["categories"]
+    parents = {kind.get("supercategory") for kind in kinds if kind.get("supercategory") != kind["name"]}
+    used = {annotation["category_id"] for annotation in tables["annotations"]}
+    return {int(kind["id"]) for kind in kinds if kind["name"] in parents and int(kind["id"]) not in used}
+
+
+def _declared(image: dict[str, Any]) -> tuple[int, int] | None:
+    """Width and height that the file gives a picture; None where it gives none that can be meant."""
+    try:
+        width, height = int(image["width"]), int(image["height"])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+    return (width, height) if width > 0 and height > 0 else None
+
+
+def _places(folder: Path, name: str) -> list[Path]:
+    """Where the picture of this name is: where the file says, or wherever one folder down it lies."""
+    said = [path for path in (folder / name, folder / IMAGES / name) if path.is_file()]
+    bare = glob.escape(PureWindowsPath(name).name)  # takes both kinds of slash
+    return said[:1] or sorted(path for path in folder.glob(f"*/{bare}") if path.is_file())
 
 
 def _is_coco(path: Path) -> bool:

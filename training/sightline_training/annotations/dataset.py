@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sightline.errors import InputError
+from sightline_training.aliases import with_other_names
 from sightline_training.annotations import coco, voc, yolo
 from sightline_training.annotations.reading import find_label_map
 from sightline_training.examples import Dataset
@@ -25,19 +26,23 @@ def read_dataset(folder: Path, labels: LabelMap | None = None) -> Dataset:
         raise InputError(f"{folder} is no folder; name the one that holds the labelled pictures")
     if not any(folder.iterdir()):
         raise InputError(f"{folder} is empty; it should hold pictures and their annotations")
-    labels = labels or find_label_map(folder)
+    own = find_label_map(folder)
+    if labels is None:
+        labels = own
+    elif own is not None:
+        labels = with_other_names(labels, own)
     # Imported here: the other formats can be read without TensorFlow's start.
     from sightline_training import records
 
     if shards := records.find(folder):
-        return records.read_files(shards, labels)
+        return records.read_files(shards, labels, own or labels)
     if files := coco.find(folder):
         if len(files) > 1:
             names = ", ".join(path.name for path in files)
             raise InputError(f"{folder} holds several COCO files ({names}); leave the one that is meant")
         return coco.read_file(files[0], folder, labels)
     names_file = yolo.find(folder)
-    # A bare list lies beside labelImg's XML too, where somebody has tried both.
-    if names_file and not (yolo.is_list(names_file) and voc.is_there(folder)):
+    # A bare list lies beside labelImg's XML too, where somebody has tried both; what labels more is meant.
+    if names_file and not (yolo.is_list(names_file) and voc.count(folder) > yolo.count(folder)):
         return yolo.read_folder(folder, names_file, labels)
     return voc.read_folder(folder, labels)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import glob
 import math
+import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
+
+import numpy as np
 
 from sightline.errors import InputError
 from sightline.image_header import read_header
@@ -21,6 +25,7 @@ LAYOUTS: Final = (
     "or Pascal VOC XML (images/ and annotations/, JPEGImages/ and Annotations/, or beside the pictures)"
 )
 PICTURE_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+_TEXT_SUFFIXES: Final = frozenset({".xml", ".txt", ".json"})  # annotations, which may lie beside a picture
 _MIN_SIDE: Final = 1e-3  # of the picture; a thinner box is a slip of the mouse
 _SLIP: Final = "is thinner than a thousandth of the picture"
 
@@ -43,13 +48,24 @@ def pictures_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
 
 
+def lost_picture(folder: Path, annotation: Path) -> str:
+    """Why an annotation file has no picture in a folder."""
+    like = sorted(folder.glob(f"{glob.escape(annotation.stem)}.*"))
+    other = next((path for path in like if path.suffix.lower() not in _TEXT_SUFFIXES), None)
+    if other is None:
+        return f"there is no picture for it in {folder}"
+    taken = ", ".join(sorted(PICTURE_SUFFIXES))
+    return f"its picture {other.name} is of a kind that is not taken; {taken} are"
+
+
 def find_label_map(folder: Path) -> LabelMap | None:
     """The label map that lies in a data set's folder, if one does."""
     path = folder / LABEL_MAP
     if not path.is_file():
         return None
+    text = read_text(path)
     try:
-        return from_pbtxt(read_text(path))
+        return from_pbtxt(text)
     except InputError as fault:
         raise InputError(f"{path}: {fault.detail}") from None
 
@@ -101,9 +117,13 @@ def collect(
     reasons = "".join(f"; {item.name}: {item.reason}" for item in dropped[:3])
     if not examples:
         raise InputError(f"the data set holds no usable picture{reasons}")
+    if not any(example.boxes for example in examples):
+        bare = f"none of the {len(examples)} pictures has a box to learn from"
+        if labels is None:
+            raise InputError(f"{bare}{reasons}")
+        # No fault where the classes are known: backgrounds alone can be evaluated, for false alarms.
+        notes = (*notes, bare)
     if labels is None:
-        if not any(example.boxes for example in examples):
-            raise InputError(f"none of the {len(examples)} pictures has a box to learn from{reasons}")
         labels = label_map_of(box.label for example in examples for box in example.boxes)
     spellings = Spellings(labels)
     named = tuple(_named(example, spellings, labels) for example in examples)
@@ -111,15 +131,28 @@ def collect(
 
 
 def _apart(found: Iterable[Labelled]) -> list[Labelled]:
-    """Pictures of one name get their folder's before it, and a number where that is not enough."""
+    """Pictures of one name get the folders before it that differ, and a number where none does.
+
+    Splits and runs go by the names, so no two may be equal.
+    """
     items = list(found)
-    counts = Counter(item.name for item in items)
-    taken: Counter[str] = Counter()
+    folders: dict[str, list[Path]] = {}
+    for item in items:
+        folders.setdefault(item.name, []).append(item.picture.parent.absolute())
+    shared = {name: os.path.commonpath(alike) for name, alike in folders.items()}
+    taken = {name for name, alike in folders.items() if len(alike) == 1}
+    numbers: Counter[str] = Counter()
     apart = []
     for item in items:
-        name = item.name if counts[item.name] == 1 else f"{item.picture.parent.name}-{item.name}"
-        taken[name] += 1
-        apart.append(replace(item, name=name if taken[name] == 1 else f"{name}-{taken[name]}"))
+        name = item.name
+        if len(folders[item.name]) > 1:
+            differing = item.picture.parent.absolute().relative_to(shared[item.name]).parts
+            wanted = name = "-".join((*differing, item.name))
+            while name in taken:
+                numbers[wanted] += 1
+                name = f"{wanted}-{numbers[wanted] + 1}"
+            taken.add(name)
+        apart.append(replace(item, name=name))
     return apart
 
 
@@ -155,6 +188,15 @@ def _example(item: Labelled, dropped: list[LeftOut]) -> Example | None:
         else:
             boxes.append(_clipped(box))
     return Example(item.name, item.picture, width, height, tuple(boxes), item.declared, item.data)
+
+
+def box_around(xs: Sequence[float], ys: Sequence[float]) -> tuple[float, float, float, float]:
+    """The box that points span, as ymin xmin ymax xmax in their unit; NaN if one of them is NaN.
+
+    Python's min and max pass over a NaN that does not come first, which would make a fault look like a box.
+    """
+    edges = [float(edge(values)) for edge in (np.min, np.max) for values in (ys, xs)]
+    return edges[0], edges[1], edges[2], edges[3]
 
 
 def fault_of(box: LabelledBox) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from functools import partial
 from pathlib import Path, PureWindowsPath
 from typing import Final
@@ -11,9 +10,10 @@ from xml.etree import ElementTree as ET
 from sightline.errors import InputError
 from sightline_training.annotations.reading import (
     LAYOUTS,
-    PICTURE_SUFFIXES,
     Labelled,
+    box_around,
     collect,
+    lost_picture,
     pictures_in,
 )
 from sightline_training.examples import Dataset, Example, LabelledBox, LeftOut
@@ -27,7 +27,8 @@ _LAYOUTS: Final = (
     (".", "."),
 )
 _NO_XML: Final = "it has no annotation"
-_CORNERS: Final = ("ymin", "xmin", "ymax", "xmax")
+_UNREADABLE: Final = (ET.ParseError, ValueError, LookupError)  # the last two of encodings that are not known
+_CORNERS: Final = ("xmin", "xmax", "ymin", "ymax")
 
 
 def to_xml(example: Example) -> str:
@@ -69,13 +70,13 @@ def read_objects(path: Path, width: int, height: int) -> tuple[LabelledBox, ...]
         if root.tag != "annotation":
             raise InputError(f"{path} is XML but no VOC annotation: its root is <{root.tag}>")
         return tuple(_object(node, width, height) for node in root.iter("object"))
-    except (ET.ParseError, ValueError, LookupError) as fault:
+    except _UNREADABLE as fault:
         raise InputError(f"{path} is no VOC annotation: {fault}") from None
 
 
-def is_there(folder: Path) -> bool:
-    """Whether a folder holds VOC annotations in a known layout."""
-    return any(_annotations(folder / files) for _, files in _LAYOUTS)
+def count(folder: Path) -> int:
+    """How many VOC annotations a folder holds in a known layout."""
+    return max(len(_annotations(folder / files)) for _, files in _LAYOUTS)
 
 
 def declared_size(path: Path) -> tuple[int, int] | None:
@@ -83,7 +84,7 @@ def declared_size(path: Path) -> tuple[int, int] | None:
     try:
         root = ET.parse(path).getroot()  # noqa: S314 - as above
         width, height = (int(root.findtext(f"size/{side}") or 0) for side in ("width", "height"))
-    except (ET.ParseError, ValueError, LookupError):
+    except _UNREADABLE:
         return None
     return (width, height) if width > 0 and height > 0 else None
 
@@ -97,9 +98,12 @@ def _object(node: ET.Element, width: int, height: int) -> LabelledBox:
         text = node.findtext(f"bndbox/{tag}")
         if text is None:
             raise ValueError(f"the box of an object {name!r} has no {tag}")
-        pixels.append(float(text))
+        try:
+            pixels.append(float(text))
+        except ValueError:
+            raise ValueError(f"the {tag} of an object {name!r} is {text!r}, no number") from None
     # A box that was drawn from its end to its beginning means the same.
-    ymin, xmin, ymax, xmax = *map(min, pixels[:2], pixels[2:]), *map(max, pixels[:2], pixels[2:])
+    ymin, xmin, ymax, xmax = box_around(pixels[:2], pixels[2:])
     difficult = (node.findtext("difficult") or "0").strip() == "1"
     return LabelledBox(name, ymin / height, xmin / width, ymax / height, xmax / width, difficult)
 
@@ -118,8 +122,10 @@ def read_folder(folder: Path, labels: LabelMap | None) -> Dataset:
     for picture in pictures_in(pictures):
         by_stem.setdefault(picture.stem, []).append(picture)
     found, left_out = [], []
+    taken: set[str] = set()  # stems of pictures whose annotation was met
     for annotation in _annotations(annotations):
         like = by_stem.pop(annotation.stem, [])
+        taken |= {picture.stem for picture in like}
         named = [picture for picture in like if len(like) == 1 or picture.name == _filename(annotation)]
         if len(named) == 1:
             reader = partial(read_objects, annotation)
@@ -127,8 +133,10 @@ def read_folder(folder: Path, labels: LabelMap | None) -> Dataset:
         elif like:
             names = " and ".join(picture.name for picture in like)
             left_out.append(LeftOut(annotation.name, f"it may be of {names}; its <filename> names neither"))
+        elif annotation.stem in taken:
+            left_out.append(LeftOut(annotation.name, "its picture has another annotation"))
         else:
-            left_out.append(LeftOut(annotation.name, _lost(pictures, annotation.stem)))
+            left_out.append(LeftOut(annotation.name, lost_picture(pictures, annotation)))
         left_out += [LeftOut(other.name, _NO_XML) for other in like if len(named) == 1 and other not in named]
     left_out += [LeftOut(path.name, _NO_XML) for like in by_stem.values() for path in like]
     found.sort(key=lambda item: item.picture.name)
@@ -155,15 +163,6 @@ def _filename(annotation: Path) -> str:
     """The picture that an annotation file names."""
     try:
         told = ET.parse(annotation).getroot().findtext("filename") or ""  # noqa: S314 - as above
-    except (ET.ParseError, ValueError, LookupError):
+    except _UNREADABLE:
         return ""
     return PureWindowsPath(told.strip()).name  # takes both kinds of slash
-
-
-def _lost(folder: Path, stem: str) -> str:
-    """Why an annotation has no picture."""
-    like = [path for path in folder.glob(f"{glob.escape(stem)}.*") if path.suffix.lower() != ".xml"]
-    if like:
-        taken = ", ".join(sorted(PICTURE_SUFFIXES))
-        return f"its picture {like[0].name} is of a kind that is not taken; {taken} are"
-    return f"there is no picture for it in {folder}"

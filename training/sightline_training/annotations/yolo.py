@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -13,7 +15,9 @@ from sightline_training.aliases import distinct
 from sightline_training.annotations.reading import (
     PICTURE_SUFFIXES,
     Labelled,
+    box_around,
     collect,
+    lost_picture,
     note_on_parts,
     read_text,
 )
@@ -24,9 +28,10 @@ from sightline_training.layout import IMAGES
 _LABELS: Final = "labels"
 _YAML: Final = ("data.yaml", "data.yml", "dataset.yaml")
 _LISTS: Final = ("classes.txt", "obj.names")
-_PARTS: Final = frozenset({"train", "val", "valid", "validation", "test"})
+_PART: Final = re.compile(r"(train|val|test)\w*", re.IGNORECASE)  # train2017, valid and testing, too
 _BOX: Final = 5  # fields: class, x, y, width, height
 _WITH_SCORE: Final = 6
+_SHOWN: Final = 60  # characters of a line that cannot be read
 _POLYGON_FROM: Final = 7  # fields: class and at least three points
 
 
@@ -41,6 +46,11 @@ def is_list(names_file: Path) -> bool:
     return names_file.name in _LISTS
 
 
+def count(folder: Path) -> int:
+    """How many pictures of a folder have a label file."""
+    return sum(_text_of(picture, folder).is_file() for picture in _pictures(folder))
+
+
 def read_folder(folder: Path, names_file: Path, labels: LabelMap | None) -> Dataset:
     """Read images/ and labels/ (with train/, val/ below or above them, or neither), or both in one folder.
 
@@ -48,18 +58,33 @@ def read_folder(folder: Path, names_file: Path, labels: LabelMap | None) -> Data
         InputError: the names or a line cannot be read, or as `collect`.
     """
     names = _names(names_file)
-    pictures = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
+    pictures = _pictures(folder)
     found, left_out, parts = [], [], []
     for picture in pictures:
         text = _text_of(picture, folder)
         if text.is_file():
             found.append(Labelled(picture.stem, picture, partial(_objects, text, names)))
-            parts += [part for part in picture.relative_to(folder).parts if part in _PARTS][:1]
+            folders = picture.parent.relative_to(folder).parts
+            parts += [part for part in folders if _PART.fullmatch(part)][:1]
         else:
             left_out.append(
                 LeftOut(picture.name, "it has no label file; an empty one would say that it is empty")
             )
+    left_out += _lost(folder, {_text_of(picture, folder) for picture in pictures})
     return collect(found, labels or LabelMap(distinct(names)), left_out=left_out, notes=note_on_parts(parts))
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
+
+
+def _lost(folder: Path, known: Collection[Path]) -> Iterator[LeftOut]:
+    """Label files without a picture; texts elsewhere are no labels."""
+    for text in sorted(folder.rglob("*.txt")):
+        below = text.relative_to(folder).parts
+        if _LABELS in below and text.name not in _LISTS and text not in known:
+            pictures = folder.joinpath(*(IMAGES if part == _LABELS else part for part in below)).parent
+            yield LeftOut(text.name, lost_picture(pictures, text))
 
 
 def _text_of(picture: Path, folder: Path) -> Path:
@@ -69,6 +94,11 @@ def _text_of(picture: Path, folder: Path) -> Path:
 
 
 def _names(path: Path) -> tuple[str, ...]:
+    """The classes by their number.
+
+    Raises:
+        InputError: the file names none, or leaves a number without a name.
+    """
     text = read_text(path)
     if path.name in _LISTS:
         names = [line.strip() for line in text.splitlines() if line.strip()]
@@ -76,11 +106,18 @@ def _names(path: Path) -> tuple[str, ...]:
             raise InputError(f"{path} names no class")
         return tuple(names)
     try:
-        names = (yaml.safe_load(text) or {})["names"]
-        ordered = [names[number] for number in sorted(names)] if isinstance(names, dict) else names
-        return tuple(str(name) for name in ordered)
-    except (yaml.YAMLError, KeyError, TypeError):
-        raise InputError(f"{path} lists no classes under `names`, such as `names: [r2d2, bb8]`") from None
+        tables = yaml.safe_load(text)
+    except yaml.YAMLError as fault:
+        raise InputError(f"{path} is no YAML: {' '.join(str(fault).split())}") from None
+    listed = tables.get("names") if isinstance(tables, dict) else None
+    if isinstance(listed, dict):
+        numbers = list(range(len(listed)))
+        if set(listed) != set(numbers):
+            raise InputError(f"{path}: classes are numbered from 0 without a gap, not {[*listed]}")
+        listed = [listed[number] for number in numbers]
+    if not isinstance(listed, list) or not listed:
+        raise InputError(f"{path} lists no classes under `names`, such as `names: [r2d2, bb8]`")
+    return tuple(str(name) for name in listed)
 
 
 def _objects(path: Path, names: tuple[str, ...], _width: int, _height: int) -> tuple[LabelledBox, ...]:
@@ -92,12 +129,17 @@ def _objects(path: Path, names: tuple[str, ...], _width: int, _height: int) -> t
             index, corners = _shape(line.split())
         except ValueError:
             raise InputError(
-                f"{path}, line {number}: {line!r} is not `class x y width height`, nor a polygon"
+                f"{path}, line {number}: {_cut(line)!r} is not `class x y width height`, nor a polygon"
             ) from None
         if not 0 <= index < len(names):
             raise InputError(f"{path}, line {number}: class {index} is none of the {len(names)} named ones")
         boxes.append(LabelledBox(names[index], *corners))
     return tuple(boxes)
+
+
+def _cut(line: str) -> str:
+    """A line as messages show it; a polygon's may have thousands of points."""
+    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"
 
 
 def _shape(fields: list[str]) -> tuple[int, tuple[float, float, float, float]]:
@@ -112,5 +154,4 @@ def _shape(fields: list[str]) -> tuple[int, tuple[float, float, float, float]]:
         return index, (y - height / 2, x - width / 2, y + height / 2, x + width / 2)
     if len(fields) < _POLYGON_FROM or len(numbers) % 2:
         raise ValueError(fields)
-    xs, ys = numbers[::2], numbers[1::2]
-    return index, (min(ys), min(xs), max(ys), max(xs))
+    return index, box_around(numbers[::2], numbers[1::2])

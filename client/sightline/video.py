@@ -31,6 +31,7 @@ VideoInput: TypeAlias = Union[str, "os.PathLike[str]", bytes, BinaryIO]
 _SEEK_MARGIN: Final = 10.0  # seconds
 _SEEK_WORTH: Final = 20.0  # seconds; up to here decoding from the begin is as quick as a seek
 _SAME_TIME: Final = 1e-6  # seconds; time stamps that differ by less are one
+_DAMAGED: Final = 100  # frames in a row that may fail before a video is at its end
 _TIME_DIGITS: Final = 6  # microseconds
 
 # What a container says of its length is an estimate, and its sound may be longer than its pictures.
@@ -181,6 +182,10 @@ class Video:
             raise NotAVideoError(f"{self._name} is a folder; name a video in it")
         if not self._path.is_file():
             raise NotAVideoError(f"there is no file {self._name}")
+        try:
+            str(self._path.absolute()).encode()
+        except UnicodeEncodeError:  # OpenCV would take the process down
+            raise NotAVideoError(f"{self._name!a} has a name that is not UTF-8; rename it") from None
         if not self._path.stat().st_size:
             raise NotAVideoError(f"{self._name} is empty (0 bytes)")
         # An absolute path cannot be taken for one of FFmpeg's protocols ("concat:...").
@@ -217,7 +222,7 @@ class Video:
         margin = _SEEK_MARGIN
         while True:
             self._capture.release()
-            self._capture = self._open()
+            self._capture, self._reached = self._open(), 0.0
             back = start - margin if start > _SEEK_WORTH else 0.0
             if back > 0:
                 self._capture.set(cv2.CAP_PROP_POS_MSEC, back * 1000)
@@ -235,11 +240,15 @@ class Video:
 
     def _next(self) -> float | None:
         """Decode the next frame; its time in seconds, or None at the end."""
-        self._ended = not self._capture.grab()
+        # A damaged place fails a few times, and what comes after it is sound; the end fails for ever.
+        self._ended = not any(self._capture.grab() for _ in range(_DAMAGED))
         if self._ended:
             return None
-        self._reached = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-        return self._reached
+        time = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        if time < self._reached:  # it has no time stamp, as the last frames of an AVI with B-frames
+            time = self._reached + 1 / (self.info.fps or FALLBACK_FPS)
+        self._reached = time
+        return time
 
     def _bgr(self) -> NDArray[np.uint8] | None:
         ok, bgr = self._capture.retrieve(self._whole)

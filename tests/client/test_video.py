@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 import tracemalloc
@@ -289,3 +290,44 @@ def test_an_error_comes_after_the_records_before_it(short: Path) -> None:
     with Video(short) as video, pytest.raises(UnavailableError):
         seen.extend(record.frame for record in detect_frames(detector, video.frames()))
     assert seen == [0, 1, 2, 3, 4]
+
+
+def test_frames_without_time_stamps_come_after_the_others(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "film.avi", FRAMES, "-c:v", "mpeg4", "-bf", "2")
+    with Video(path) as video:
+        times = [frame.time for frame in video.frames()]
+        assert video.cut_short is None
+    assert len(times) == FRAMES
+    assert all(before < after for before, after in pairwise(times))
+
+
+def test_what_comes_after_a_damaged_place_is_seen(tmp_path: Path) -> None:
+    path = write_video(
+        tmp_path / "film.mp4",
+        240,
+        "-c:v",
+        "libx264",
+        "-preset",
+        "veryfast",
+        "-g",
+        "12",
+        "-pix_fmt",
+        "yuv420p",
+    )
+    data = bytearray(path.read_bytes())
+    third = len(data) // 3
+    data[third : third + len(data) // 10] = np.random.default_rng(1).bytes(len(data) // 10)
+    path.write_bytes(data)
+    with Video(path) as video:
+        times = [frame.time for frame in video.frames()]
+        promised = video.info.duration
+        assert promised is not None
+        assert video.cut_short is None
+    assert times[-1] > promised - 0.5
+
+
+def test_a_name_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"lat\xe9.mp4")
+    path.write_bytes(b"film")
+    with pytest.raises(NotAVideoError, match="not UTF-8; rename it"):
+        Video(path)

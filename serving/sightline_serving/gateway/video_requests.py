@@ -10,7 +10,7 @@ from typing import Any, Final
 from flask import Request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from sightline.errors import MediaTypeError, NotAVideoError
+from sightline.errors import InputError, MediaTypeError, NotAVideoError
 from sightline.options import DetectOptions
 from sightline.video import FrameOptions
 from sightline_serving.gateway.asked_options import video_options
@@ -49,9 +49,16 @@ def read_video(request: Request, path: Path, settings: Settings) -> tuple[Detect
             shutil.copyfileobj(request.stream, file, _CHUNK)
         if path.stat().st_size == settings.max_video and request.content_length is None:
             raise RequestEntityTooLarge  # cut off at the limit
+        if path.stat().st_size < (request.content_length or 0):
+            raise InputError(
+                f"the body ends after {path.stat().st_size} of the {request.content_length} bytes "
+                "that were announced"
+            )
     elif kind == "multipart/form-data":
-        if [name for name, _ in request.files.items(multi=True)] != [FIELD]:
-            raise NotAVideoError(f"the form holds {len(request.files)} files; send one, as `{FIELD}`")
+        names = [name for name, _ in request.files.items(multi=True)]
+        if names != [FIELD]:
+            told = ", ".join(f"`{name}`" for name in names) or "no file"
+            raise NotAVideoError(f"the form holds {told}; send one file, as `{FIELD}`")
         request.files[FIELD].save(path, _CHUNK)
         values = together(values, once(request.form))
     else:

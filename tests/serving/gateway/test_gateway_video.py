@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -220,3 +221,18 @@ def test_a_caller_that_hangs_up_stops_the_work(serving: FakeServing, tmp_path: P
         assert serving.predicts <= seen + 2, "what was in flight ends, nothing new begins"
         assert httpx.get(f"{gateway.url}/healthz").status_code == 200
         assert gateway.stop() == 0
+
+
+def test_a_video_that_ends_before_it_is_all_there_is_refused(video: Path, serving: FakeServing) -> None:
+    data = video.read_bytes()
+    head = (
+        f"POST /v1/detectVideo HTTP/1.1\r\nHost: x\r\nContent-Type: video/mp4\r\nContent-Length: {len(data)}"
+    )
+    with running(serving.target) as gateway:
+        address = httpx.URL(gateway.url)
+        with socket.create_connection((address.host, address.port or 80), timeout=20) as connection:
+            connection.sendall(f"{head}\r\nConnection: close\r\n\r\n".encode() + data[:-100])
+            connection.shutdown(socket.SHUT_WR)
+            answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 400 "), answer[:200]
+    assert f"the body ends after {len(data) - 100} of the {len(data)} bytes".encode() in answer

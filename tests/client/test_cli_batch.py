@@ -124,6 +124,17 @@ def test_a_wrong_model_ends_the_job_at_once(server: FakeServing, inputs: Path, t
     assert result.exit_code == Exit.REFUSED
 
 
+def test_a_class_that_the_model_lacks_ends_the_job_before_any_input(
+    server: FakeServing, inputs: Path, tmp_path: Path
+) -> None:
+    job = arguments(server, tmp_path, inputs / "photo00.jpg", inputs / "photo01.jpg")
+    ended = CliRunner().invoke(main, [*job, "--class", "R2D2"])
+    assert ended.exit_code == Exit.USAGE, ended.output
+    assert "the model has no class 'R2D2'" in ended.output
+    again = CliRunner().invoke(main, [*job, "--class", LABELS[1]])
+    assert again.exit_code == Exit.OK, again.output
+
+
 def test_a_disk_that_fills_up_ends_the_job_and_leaves_nothing_half_written(
     server: FakeServing, inputs: Path, tmp_path: Path
 ) -> None:

@@ -17,7 +17,14 @@ from sightline.batch.sources import Source
 from sightline.batch.tasks import Outcome, PicturesTask, SegmentTask, Task
 from sightline.contract import ModelRef
 from sightline.detections import Result
-from sightline.errors import DeadlineError, InputError, ServingError, SightlineError, SignatureError
+from sightline.errors import (
+    DeadlineError,
+    InputError,
+    InvalidOptionError,
+    ServingError,
+    SightlineError,
+    SignatureError,
+)
 from sightline.frame_result import FrameResult
 from sightline.geometry import Fit, Stretch
 from sightline.inputs import ImageInput
@@ -188,7 +195,7 @@ def _away(fault: SightlineError) -> bool:
 
 def _of_the_input(fault: SightlineError) -> bool:
     """Whether the next input may do better: the fault is this one's, or what the model makes of it."""
-    if _away(fault) or isinstance(fault, SignatureError):
+    if _away(fault) or isinstance(fault, SignatureError | InvalidOptionError):  # wrong for all of them
         return False
     return isinstance(fault, InputError | ServingError)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,10 @@ from support.hub_folders import CLASSES, SAVERS, SIZE
 from sightline.errors import InputError
 from sightline_training.families import architecture_for, architecture_from_json
 from sightline_training.families.hub import HubArchitecture, HubStart
+from sightline_training.labels import LabelMap
 from sightline_training.model import Architecture
 from sightline_training.presets import load_preset
+from sightline_training.run import FitOptions, RunSettings
 from sightline_training.starting import SsdStart, read_start
 
 
@@ -81,3 +84,11 @@ def test_names_of_published_weights_are_keras_hubs(repository: Path, page: str) 
     named = set(re.findall(r"\b(?:retinanet|dfine)_\w+", text))
     assert named
     assert named <= known
+
+
+def test_settings_that_a_file_gives_back_are_the_same() -> None:
+    data = {"start": "none", "pictures": 2, "fingerprint": "f", "learnt": ["a", "b"], "held_out": []}
+    asked = RunSettings(described(), LabelMap(("bb8", "r2d2")), FitOptions(), data)
+    assert RunSettings.from_json(asked.to_json()).differences(asked) == []
+    other = replace(asked, architecture=replace(described(), scale=(0.5,) * 3))
+    assert asked.differences(other) == ["architecture.scale is [0.5, 0.5, 0.5], not [1.0, 1.0, 1.0]"]

@@ -98,7 +98,7 @@ class RunSettings:
         """What another run's settings have otherwise, in words; empty where they are the same."""
         told = []
         for part in ("architecture", "fit"):
-            mine, theirs = (dict(_leaves(asdict(getattr(side, part)), part)) for side in (self, other))
+            mine, theirs = (dict(_leaves(_as_kept(getattr(side, part)), part)) for side in (self, other))
             told += [
                 f"{name} is {theirs.get(name)}, not {mine.get(name)}"
                 for name in mine | theirs
@@ -118,6 +118,12 @@ class RunSettings:
         elif self.data["fingerprint"] != other.data["fingerprint"]:
             told.append("the same pictures have other names or labels")
         return told
+
+
+def _as_kept(part: Any) -> dict[str, Any]:
+    """As a run's file gives it back, where a tuple is a list."""
+    kept: dict[str, Any] = json.loads(json.dumps(asdict(part)))
+    return kept
 
 
 def _leaves(plain: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:

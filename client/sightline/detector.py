@@ -19,7 +19,7 @@ from sightline.detections import TIMING_DIGITS, ImageSize, ModelVersion, Result
 from sightline.errors import InputError, ModelNotFoundError, ServingError, SightlineError, UnavailableError
 from sightline.families import RawDetections
 from sightline.geometry import Fit, Stretch
-from sightline.images import DEFAULT_MAX_PIXELS, Picture, decode, decoded_pixels, finish
+from sightline.images import DEFAULT_MAX_PIXELS, Encoded, Picture, finish, read_encoded
 from sightline.inputs import ImageInput, load
 from sightline.options import DetectOptions
 from sightline.postprocess import select
@@ -201,31 +201,17 @@ class Serving:
         """Decode and resize; of several pictures only the small ones are kept."""
         if isinstance(loaded, InputError):
             return loaded
-        at_least = (resize.height, resize.width)
         try:
-            if isinstance(loaded, bytes) and loaded and decoded_pixels(loaded, at_least) > _LARGE:
-                with self._one_large:
-                    return self._made_ready(loaded, resize)
-            return self._made_ready(loaded, resize)
+            if not isinstance(loaded, bytes):
+                return _made_ready(loaded, resize)
+            at_least = (resize.height, resize.width)
+            encoded = read_encoded(loaded, at_least=at_least, max_pixels=self.max_pixels)
+            if encoded.pixels <= _LARGE:
+                return _made_ready(encoded, resize)
+            with self._one_large:
+                return _made_ready(encoded, resize)
         except InputError as fault:
             return fault
-
-    def _made_ready(self, loaded: _Loaded, resize: Stretch | Fit) -> _Ready:
-        begun = time.perf_counter()
-        picture = self._picture(loaded, (resize.height, resize.width))
-        decode_ms, at = _ms_since(begun), time.perf_counter()
-        pixels = (resize.sideways if picture.sideways else resize).apply(picture.pixels)
-        if isinstance(loaded, bytes):
-            pixels = finish(pixels, picture.orientation)
-        return _Ready(pixels, ImageSize(picture.width, picture.height), decode_ms, _ms_since(at))
-
-    def _picture(self, loaded: _Loaded, at_least: tuple[int, int]) -> Picture:
-        """Pixels as they are; or decoded, and finished once there are fewer of them."""
-        if isinstance(loaded, bytes):
-            return decode(loaded, at_least=at_least, max_pixels=self.max_pixels, unfinished=True)
-        if isinstance(loaded, Picture):
-            return loaded
-        return Picture(loaded, width=loaded.shape[1], height=loaded.shape[0])
 
     def _ask(
         self, ref: ModelRef, known: KnownModel, pixels: Sequence[NDArray[np.uint8]], deadline: float
@@ -269,6 +255,22 @@ def _loaded(image: ImageInput | Picture) -> _Loaded | InputError:
         return load(image)
     except InputError as fault:
         return fault
+
+
+def _made_ready(loaded: Encoded | NDArray[np.uint8] | Picture, resize: Stretch | Fit) -> _Ready:
+    """Decode and resize; what is decoded here is finished once it has fewer pixels."""
+    begun = time.perf_counter()
+    if isinstance(loaded, Encoded):
+        picture = loaded.decode(unfinished=True)
+    elif isinstance(loaded, Picture):
+        picture = loaded
+    else:
+        picture = Picture(loaded, width=loaded.shape[1], height=loaded.shape[0])
+    decode_ms, at = _ms_since(begun), time.perf_counter()
+    pixels = (resize.sideways if picture.sideways else resize).apply(picture.pixels)
+    if isinstance(loaded, Encoded):
+        pixels = finish(pixels, picture.orientation)
+    return _Ready(pixels, ImageSize(picture.width, picture.height), decode_ms, _ms_since(at))
 
 
 def _left(deadline: float) -> float:

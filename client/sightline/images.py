@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import cv2
 import numpy as np
@@ -73,6 +73,55 @@ def decode(
         NotAnImageError, TruncatedImageError: as `read_header`, or the pixels do not decode.
         TooManyPixelsError: the header announces more than `max_pixels`.
     """
+    return read_encoded(data, at_least=at_least, max_pixels=max_pixels).decode(unfinished=unfinished)
+
+
+class Encoded(NamedTuple):
+    """A picture of which only the header was read."""
+
+    data: bytes
+    header: ImageHeader
+    factor: int  # by which a JPEG's sides are divided as it is decoded; 1 leaves them
+
+    @property
+    def pixels(self) -> int:
+        """How many are held once it is decoded."""
+        return self.header.width * self.header.height // self.factor**2
+
+    def decode(self, *, unfinished: bool = False) -> Picture:
+        """As the function `decode`.
+
+        Raises:
+            TruncatedImageError: the pixels do not decode.
+        """
+        data, header, factor = self
+        flag = _REDUCED.get(factor, cv2.IMREAD_COLOR)
+        if header.format == "JPEG":  # of the others the decoder reads it, and turns them
+            flag |= cv2.IMREAD_IGNORE_ORIENTATION
+        try:
+            decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
+        except cv2.error:
+            decoded = None
+        if decoded is None:
+            raise TruncatedImageError(f"the {header.format} header is sound but its pixels do not decode")
+        pixels = np.asarray(decoded, np.uint8) if unfinished else finish(decoded, header.orientation)
+        if header.format == "JPEG":
+            width, height = header.upright_size
+        else:  # decoded in full, so the pixels themselves say it, whatever metadata turned them
+            height, width = pixels.shape[:2]
+        return Picture(pixels, width, height, header.orientation if unfinished else 1)
+
+
+def read_encoded(
+    data: bytes, *, at_least: tuple[int, int] | None = None, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> Encoded:
+    """Read the header alone; the arguments are those of `decode`.
+
+    Raises:
+        NoImageError: there are no bytes.
+        NotAnImageError, TruncatedImageError: as `read_header`.
+        TooManyPixelsError: the header announces more than `max_pixels`.
+    """
     if not data:
         raise NoImageError("the image is empty (0 bytes)")
     header = read_header(data)
@@ -80,32 +129,7 @@ def decode(
         raise TooManyPixelsError(
             f"the {header.format} is {header.width} x {header.height} pixels; the limit is {max_pixels}"
         )
-    flag = _reduction(header, at_least) if at_least and header.format == "JPEG" else cv2.IMREAD_COLOR
-    if header.format == "JPEG":  # of the others the decoder reads it, and turns them
-        flag |= cv2.IMREAD_IGNORE_ORIENTATION
-    try:
-        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
-    except cv2.error:
-        decoded = None
-    if decoded is None:
-        raise TruncatedImageError(f"the {header.format} header is sound but its pixels do not decode")
-    pixels = np.asarray(decoded, np.uint8) if unfinished else finish(decoded, header.orientation)
-    if header.format == "JPEG":
-        width, height = header.upright_size
-    else:  # decoded in full, so the pixels themselves say it, whatever metadata turned them
-        height, width = pixels.shape[:2]
-    return Picture(pixels, width, height, header.orientation if unfinished else 1)
-
-
-def decoded_pixels(data: bytes, at_least: tuple[int, int]) -> int:
-    """How many pixels `decode` will hold.
-
-    Raises:
-        NotAnImageError, TruncatedImageError: as `read_header`.
-    """
-    header = read_header(data)
-    factor = _factor(header, at_least) if header.format == "JPEG" else 1
-    return header.width * header.height // factor**2
+    return Encoded(data, header, _factor(header, at_least) if at_least and header.format == "JPEG" else 1)
 
 
 def finish(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
@@ -119,13 +143,8 @@ def to_rgb(bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr), np.uint8)
 
 
-def _reduction(header: ImageHeader, at_least: tuple[int, int]) -> int:
-    """The decoder's flag for the strongest reduction that leaves at least (height, width)."""
-    return _REDUCED.get(_factor(header, at_least), cv2.IMREAD_COLOR)
-
-
 def _factor(header: ImageHeader, at_least: tuple[int, int]) -> int:
-    """By which a JPEG's sides are divided as it is decoded; 1 leaves them."""
+    """The strongest reduction of a JPEG that leaves at least (height, width)."""
     width, height = header.upright_size
     fitting = (f for f in _REDUCED if height >= f * at_least[0] and width >= f * at_least[1])
     return next(fitting, 1)

@@ -24,7 +24,7 @@ from sightline.errors import (
     SignatureError,
     TooManyPixelsError,
 )
-from sightline.images import Picture, decode, encode_jpeg, encode_png
+from sightline.images import Encoded, Picture, encode_jpeg, encode_png
 from sightline.options import DetectOptions
 from sightline.wire import serving_pb2 as wire
 
@@ -246,20 +246,20 @@ def test_all_results_are_of_one_version(server: FakeServing, detector: Serving) 
 
 def test_large_pictures_are_decoded_one_at_a_time(detector: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
     at_once, most = 0, 0
-    lock = threading.Lock()
+    lock, decode = threading.Lock(), Encoded.decode
 
-    def slowly(*arguments: Any, **options: Any) -> Picture:
+    def slowly(encoded: Encoded, *, unfinished: bool = False) -> Picture:
         nonlocal at_once, most
         with lock:
             at_once += 1
             most = max(most, at_once)
         time.sleep(0.05)
-        picture = decode(*arguments, **options)
+        picture = decode(encoded, unfinished=unfinished)
         with lock:
             at_once -= 1
         return picture
 
-    monkeypatch.setattr("sightline.detector.decode", slowly)
+    monkeypatch.setattr(Encoded, "decode", slowly)
     large = encode_png(np.zeros((2000, 2100, 3), np.uint8))
     for picture, expected in ((large, {1}), (BRIGHT, {2, 3, 4})):
         most = 0

@@ -25,12 +25,11 @@ from sightline_training.cli import model as _model  # noqa: F401
 from sightline_training.cli.main import cli
 from sightline_training.examples import Dataset
 from sightline_training.export import export_version
-from sightline_training.findings import Curve, Findings
-from sightline_training.presets import load_preset, preset_names
+from sightline_training.presets import load_preset
 from sightline_training.proof import ServedModel
 from sightline_training.replacing import new_folder
 from sightline_training.report import CURVES
-from sightline_training.run import FitOptions, Run
+from sightline_training.run import Run
 from sightline_training.splits import fold_of
 from sightline_training.train import fit
 from sightline_training.versions import next_version, versions_of
@@ -111,54 +110,6 @@ def test_a_version_is_never_overwritten(tmp_path: Path) -> None:
         export_version(base, None, None, None, None, version=7)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"droids, and --version 9$"):
         export_version(base / "9", None, None, None, None)  # type: ignore[arg-type]
-
-
-def test_presets_are_read_and_their_heads_tell_command_time_and_score() -> None:
-    import sightline_training
-
-    folder = Path(sightline_training.__file__).parent / "preset_files"
-    assert {"demo", "droids"} <= set(preset_names())
-    for name in preset_names():
-        assert load_preset(name).fit.steps > 0
-        head = (folder / f"{name}.toml").read_text().split("[")[0]
-        assert all(f"#   {word}" in head for word in ("command", "time", "expect"))
-
-
-def test_a_preset_with_an_unknown_field_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "mine.toml"
-    path.write_text("[fit]\nstep = 3\n")
-    with pytest.raises(InputError, match="unknown fields: step"):
-        load_preset(str(path))
-    with pytest.raises(InputError, match="there is no preset 'other'"):
-        load_preset("other")
-    with pytest.raises(InputError, match="evaluate_every"):
-        FitOptions(checkpoint_every=50, evaluate_every=70)
-
-
-@pytest.mark.parametrize(
-    ("line", "said"),
-    [
-        ('steps = "many"', "has steps = 'many'; wanted is a whole number"),
-        ("steps = 12.5", "has steps = 12.5; wanted is a whole number"),
-        ("steps = true", "has steps = True; wanted is a whole number"),
-        ('learning_rate = "5e-4"', "has learning_rate = '5e-4'; wanted is a number"),
-        ("learning_rate = -1", "learning_rate is -1; it must be more than 0"),
-        ("learning_rate = nan", "learning_rate is nan; it must be more than 0"),
-        ("steps = 0", "steps is 0; it must be at least 1"),
-        ('[network]\nsize = "300"', "has size = '300'; wanted is a whole number"),
-        ("[network]\nmultiplier = 0", "multiplier is 0; it must be more than 0"),
-        ('[augmentation]\nzoom_out = "x"', "has zoom_out = 'x'; wanted is a number"),
-        ("[augmentation]\nfarthest = -3", "farthest is -3; it must be at least 1"),
-        ("[augmentation]\ncontrast = 5", "contrast is 5; it must be at least 0 and at most 1"),
-    ],
-)
-def test_a_preset_with_a_wrong_value_is_named(tmp_path: Path, line: str, said: str) -> None:
-    path = tmp_path / "mine.toml"
-    path.write_text(f"[fit]\n{line}\n")
-    with pytest.raises(InputError) as fault:
-        load_preset(str(path))
-    assert said in fault.value.detail
-    assert str(path) in fault.value.detail
 
 
 def test_what_a_run_was_begun_with_otherwise_is_named(tmp_path: Path) -> None:
@@ -249,50 +200,6 @@ def test_a_run_that_does_not_tell_what_it_has_learnt_from_is_refused(tmp_path: P
     (run.folder / "run.json").write_text(json.dumps(plain))
     with pytest.raises(InputError, match="which pictures were learnt from; train the run anew"):
         Run.open(run.folder)
-
-
-def test_thresholds_and_confusion_of_known_findings(tmp_path: Path) -> None:
-    dataset = write_voc(tmp_path, 6)
-    most = 4
-    outputs = {
-        "detection_boxes": np.zeros((6, most, 4), np.float32),
-        "detection_scores": np.zeros((6, most), np.float32),
-        "detection_classes": np.zeros((6, most), np.float32),
-        "num_detections": np.zeros(6, np.float32),
-    }
-    wanted = 0
-    for number, example in enumerate(dataset.examples):
-        for slot, box in enumerate(example.boxes):
-            wanted += 1
-            outputs["detection_boxes"][number, slot] = example.corners()[slot]
-            outputs["detection_scores"][number, slot] = 0.9
-            outputs["detection_classes"][number, slot] = dataset.labels.id_of(box.label)
-        false = len(example.boxes)
-        outputs["detection_boxes"][number, false] = (0.0, 0.0, 0.01, 0.01)
-        outputs["detection_scores"][number, false] = 0.3
-        outputs["detection_classes"][number, false] = 1
-        outputs["num_detections"][number] = false + 1
-    findings = Findings.of(dataset, outputs)
-    thresholds = findings.thresholds()
-    assert 0.3 < thresholds[1] < 0.9
-    table = findings.confusion(thresholds)
-    assert table.trace() == wanted
-    assert table.sum() == wanted
-    strict = findings.confusion({1: 0.95, 2: 0.95})
-    assert strict[1:, 0].sum() == wanted
-    assert len(findings.false_alarms(10)) == 6
-    assert findings.misses(10, thresholds) == []
-
-
-def test_a_threshold_lies_between_the_scores_that_it_parts() -> None:
-    close = Curve(np.array([0.027789, 0.027636]), np.array([1.0, 0.5]), np.array([1.0, 1.0]))
-    assert close.best_threshold() == 0.0277
-    apart = Curve(np.array([0.9, 0.3]), np.array([1.0, 0.5]), np.array([1.0, 1.0]))
-    assert apart.best_threshold() == 0.6
-    equal = Curve(np.array([0.5, 0.5, 0.5]), np.array([1.0, 1.0, 0.6]), np.array([0.5, 1.0, 1.0]))
-    assert equal.best_threshold() == 0.5
-    nothing = Curve(np.array([0.5]), np.array([0.0]), np.array([0.0]))
-    assert nothing.best_threshold() is None
 
 
 def test_a_checkpoint_is_read_whatever_else_the_process_has_made(tmp_path: Path) -> None:

@@ -45,9 +45,9 @@ class _Ready(NamedTuple):
 class _Answer(NamedTuple):
     """What a model said to several pictures."""
 
-    model: KnownModel
+    model: KnownModel  # of the last of them
     ready: Sequence[_Ready | InputError]  # one per picture
-    found: Sequence[RawDetections]  # one per picture that was read
+    found: Sequence[tuple[KnownModel, RawDetections]]  # one per picture that was read
     predict_ms: float
 
 
@@ -113,18 +113,17 @@ class Serving:
         answer = self._answer(
             ModelRef.of(model or self.model), [_loaded(image) for image in images], deadline
         )
-        known = answer.model
-        version = ModelVersion(known.name, known.version)
         name, options = request_id or uuid.uuid4().hex, options or DetectOptions()
-        options.check_classes(known.labels.values())
-        raws = iter(answer.found)
+        options.check_classes(answer.model.labels.values())
+        answers = iter(answer.found)
         outcomes: list[Result | InputError] = []
         for image, ready in zip(images, answer.ready, strict=True):
             if isinstance(ready, InputError):
                 outcomes.append(ready)
                 continue
             at = time.perf_counter()
-            kept = select(next(raws), ready.size, options, known.labels, known.thresholds)
+            known, raw = next(answers)
+            kept = select(raw, ready.size, options, known.labels, known.thresholds)
             timing = {
                 "decode": ready.decode_ms,
                 "resize": ready.resize_ms,
@@ -133,6 +132,7 @@ class Serving:
                 "total": _ms_since(begun),
             }
             shown = None if isinstance(image, Picture) else Shown(image)
+            version = ModelVersion(known.name, known.version)
             outcomes.append(Result(name, version, ready.size, kept, timing, shown))
         return outcomes
 
@@ -165,11 +165,11 @@ class Serving:
         self.close()
 
     def _answer(self, ref: ModelRef, loaded: Sequence[_Loaded | InputError], deadline: float) -> _Answer:
-        """Make the pictures ready, ask the model, and say which version answered.
+        """Make the pictures ready, ask the model, and say which version answered for each.
 
-        Versions may change between learning how to ask one and asking it, and between its answer and
-        learning its labels. If the new one wants another size or signature, or has gone again, the
-        pictures are sent once more, made ready for what is there then.
+        Versions may change between learning how to ask one and asking it, between two batches, and
+        between an answer and learning its labels. If the new one wants another size or signature, or has
+        gone again, the pictures are sent once more, made ready for what is there then.
         """
         known = self.catalog.current(ref, timeout=_left(deadline))
         for last in (False, False, True):
@@ -179,14 +179,13 @@ class Serving:
                 return _Answer(known, ready, [], 0.0)
             at = time.perf_counter()
             try:
-                answered, found = self._ask(ref, known, pixels, deadline)
+                found = []
                 newer = known
-                if answered is None:  # by two of them
-                    known = self.catalog.refresh(ref, timeout=_left(deadline))
-                    continue
-                if answered != known.version:
-                    newer = self.catalog.refresh(ref, version=answered, timeout=_left(deadline))
-                if newer is known or newer.family == known.family:
+                for version, raw in self._ask(ref, known, pixels, deadline):
+                    if version != newer.version:
+                        newer = self.catalog.refresh(ref, version=version, timeout=_left(deadline))
+                    found.append((newer, raw))
+                if all(model.family == known.family for model, _ in found):
                     return _Answer(newer, ready, found, _ms_since(at))
             except (ServingError, ModelNotFoundError) as fault:
                 if last or fault.retryable:  # a busy server is not asked yet more
@@ -215,14 +214,14 @@ class Serving:
 
     def _ask(
         self, ref: ModelRef, known: KnownModel, pixels: Sequence[NDArray[np.uint8]], deadline: float
-    ) -> tuple[int | None, list[RawDetections]]:
+    ) -> list[tuple[int, RawDetections]]:
         """Send pictures of the model's size in batches that the server takes.
 
         Returns:
-            The version that answered, None where it was not one and the same; and what was found.
+            For each the version that answered, and what it found.
         """
-        family, found = known.family, []
-        versions: set[int] = set()
+        family = known.family
+        found: list[tuple[int, RawDetections]] = []
         at = 0
         while at < len(pixels):
             batch = pixels[at : at + min(self._batch, family.batch or self._batch)]
@@ -234,10 +233,9 @@ class Serving:
                     raise
                 self._batch = int(limit[1])
                 continue
-            found += family.read(answer.outputs, len(batch))
-            versions.add(answer.version)
+            found += [(answer.version, raw) for raw in family.read(answer.outputs, len(batch))]
             at += len(batch)
-        return (versions.pop() if len(versions) == 1 else None), found
+        return found
 
     def _send(
         self, ref: ModelRef, known: KnownModel, inputs: Mapping[str, NDArray[Any]], deadline: float

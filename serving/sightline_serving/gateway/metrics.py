@@ -17,7 +17,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from sightline.detections import Detection
+from sightline.detections import Detection, ModelVersion
 from sightline_serving.gateway.settings import METRICS_FOLDER_VARIABLE
 from sightline_serving.gateway.shadow import ShadowMetrics
 
@@ -25,7 +25,7 @@ CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 STAGES: Final = ("read", "decode", "resize", "predict", "postprocess", "encode")
 _SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _SCORES: Final = tuple(tenth / 10 for tenth in range(1, 10))
-Found = tuple[str, Sequence[Detection]]  # of one picture: the model, and what it found
+Found = tuple[ModelVersion, Sequence[Detection]]  # of one picture: what answered, and what it found
 _PROCESS_FILE: Final = re.compile(r"gauge_live\w*_(\d+)\.db")
 
 
@@ -64,16 +64,19 @@ class Metrics:
         self.frames = Counter(
             "sightline_frames",
             "Pictures and video frames that a model has answered.",
-            ("model",),
+            ("model", "version"),
             registry=registry,
         )
         self.detections = Counter(
-            "sightline_detections", "Objects found, by label.", ("model", "label"), registry=registry
+            "sightline_detections",
+            "Objects found, by label.",
+            ("model", "version", "label"),
+            registry=registry,
         )
         self.scores = Histogram(
             "sightline_detection_score",
             "Scores of the objects found.",
-            ("model",),
+            ("model", "version"),
             buckets=_SCORES,
             registry=registry,
         )
@@ -85,15 +88,16 @@ class Metrics:
         if (stage := self._stages.get(name)) is not None:
             stage.observe(seconds)
 
-    def found(self, model: str, detections: Sequence[Detection], *, pictures: int = 1) -> None:
+    def found(self, model: ModelVersion, detections: Sequence[Detection], *, pictures: int = 1) -> None:
         """What a model answered for a picture, or for several together."""
-        self.frames.labels(model).inc(pictures)
+        of = (model.name, str(model.version))
+        self.frames.labels(*of).inc(pictures)
         if detections:
-            scores = self.scores.labels(model)
+            scores = self.scores.labels(*of)
             for detection in detections:
                 scores.observe(detection.score)
             for label, count in collections.Counter(found.label for found in detections).items():
-                self.detections.labels(model, label).inc(count)
+                self.detections.labels(*of, label).inc(count)
 
     def exposition(self) -> bytes:
         """All workers' numbers in Prometheus's text format."""

@@ -52,7 +52,7 @@ class Noted:
         if results:
             last = results[-1].model
             self.model, self.version = last.name, str(last.version)
-            self.found = [(result.model.name, result.detections) for result in results]
+            self.found = [(result.model, result.detections) for result in results]
 
 
 def install(app: Flask, ledger: Ledger[Noted]) -> None:

@@ -57,10 +57,10 @@ def test_every_stage_and_every_finding_is_counted(client: FlaskClient) -> None:
         "no label that a caller makes up"
     )
     assert seen["sightline_errors_total", labelled(code="not_an_image")] == 1
-    assert seen["sightline_detections_total", labelled(model="droids", label="R2-D2")] == 3
-    assert seen["sightline_frames_total", labelled(model="droids")] == 3
-    assert seen["sightline_detection_score_count", labelled(model="droids")] == 6
-    assert seen["sightline_detection_score_bucket", labelled(model="droids", le="0.7")] == 3
+    assert seen["sightline_detections_total", labelled(model="droids", version="1", label="R2-D2")] == 3
+    assert seen["sightline_frames_total", labelled(model="droids", version="1")] == 3
+    assert seen["sightline_detection_score_count", labelled(model="droids", version="1")] == 6
+    assert seen["sightline_detection_score_bucket", labelled(model="droids", version="1", le="0.7")] == 3
     assert seen["sightline_requests_in_flight", ()] == 0
 
 

@@ -113,7 +113,7 @@ def _book(metrics: Metrics, records: Sequence[FrameResult]) -> None:
     for name, seconds in observe.seconds(results).items():
         metrics.stage(name, seconds)
     detections = [found for result in results for found in result.detections]
-    metrics.found(results[0].model.name, detections, pictures=len(results))
+    metrics.found(results[0].model, detections, pictures=len(results))
 
 
 def _line(record: FrameResult) -> bytes:

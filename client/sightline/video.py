@@ -20,6 +20,7 @@ from sightline.detections import ImageSize
 from sightline.errors import InvalidOptionError, NotAVideoError, TooManyPixelsError
 from sightline.geometry import Fit, Stretch
 from sightline.images import DEFAULT_MAX_PIXELS, Picture, to_rgb
+from sightline.video_container import VideoInfo, codec, frame_size, open_capture, read_info
 
 FALLBACK_FPS: Final = 25.0  # frames per second, where the container does not say
 
@@ -81,16 +82,6 @@ class Frame:
         return self.pixels if size is None else Picture(self.pixels, size.width, size.height)
 
 
-@dataclass(frozen=True, slots=True)
-class VideoInfo:
-    """What the container says of a video."""
-
-    width: int  # pixels, upright
-    height: int  # pixels, upright
-    fps: float  # frames per second, the average where it varies; 0 where unknown
-    duration: float | None  # seconds, an estimate; None where unknown
-
-
 class Video:
     """An open video. Not safe to share between threads.
 
@@ -99,7 +90,7 @@ class Video:
         max_pixels: limit on width x height of a frame.
 
     Raises:
-        NotAVideoError: there is no such file, or no video in it.
+        NotAVideoError: there is no such file, no video in it, or none of its frames can be decoded.
         TooManyPixelsError: its frames have more than `max_pixels`.
     """
 
@@ -108,16 +99,16 @@ class Video:
         self._spooled = None if isinstance(source, str | os.PathLike) else _spooled(source)
         self._path = Path(self._spooled.name if self._spooled else source)  # type: ignore[arg-type]
         self._name = "what was sent" if self._spooled else str(source)
-        self._capture = self._open()
+        self._capture = open_capture(self._path, self._name)
         self._whole: NDArray[np.uint8] | None = None  # the last whole frame, written over by the next
         self.passed = 0  # frames that the last run of `frames` went through, asked for or not
         self._reached, self._ended = 0.0, False  # seconds; whether there was no frame after that
-        self.info = self._read_info()
-        if self.info.width * self.info.height > max_pixels:
+        try:
+            self.info = self._begin(max_pixels)
+        except BaseException:
             self.close()
-            raise TooManyPixelsError(
-                f"the video is {self.info.width} x {self.info.height} pixels; the limit is {max_pixels}"
-            )
+            raise
+        self._at_first = True  # the first frame is decoded already
 
     def frames(
         self, options: FrameOptions | None = None, resize: Stretch | Fit | None = None
@@ -177,34 +168,20 @@ class Video:
     ) -> None:
         self.close()
 
-    def _open(self) -> cv2.VideoCapture:
-        if self._path.is_dir():
-            raise NotAVideoError(f"{self._name} is a folder; name a video in it")
-        if not self._path.is_file():
-            raise NotAVideoError(f"there is no file {self._name}")
-        try:
-            str(self._path.absolute()).encode()
-        except UnicodeEncodeError:  # OpenCV would take the process down
-            raise NotAVideoError(f"{self._name!a} has a name that is not UTF-8; rename it") from None
-        if not self._path.stat().st_size:
-            raise NotAVideoError(f"{self._name} is empty (0 bytes)")
-        # An absolute path cannot be taken for one of FFmpeg's protocols ("concat:...").
-        capture = cv2.VideoCapture(str(self._path.absolute()), cv2.CAP_FFMPEG)
-        if not capture.isOpened():
-            raise NotAVideoError(f"{self._name} holds no video that FFmpeg reads, or only its begin")
-        return capture
-
-    def _read_info(self) -> VideoInfo:
-        fps = self._capture.get(cv2.CAP_PROP_FPS)
-        count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        width, height = (
-            int(self._capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
-        )
+    def _begin(self, max_pixels: int) -> VideoInfo:
+        """Decode the first frame: a container may be sound and its codec one that FFmpeg lacks here."""
+        width, height = frame_size(self._capture)
         if width < 1 or height < 1:
-            self.close()
             raise NotAVideoError(f"{self._name} holds sound but no pictures")
-        fps = fps if 0 < fps < math.inf else 0.0
-        return VideoInfo(width, height, fps, count / fps if fps and count > 0 else None)
+        if width * height > max_pixels:
+            raise TooManyPixelsError(f"the video is {width} x {height} pixels; the limit is {max_pixels}")
+        self.info = VideoInfo(width, height, 0.0, None)  # the rest is known once a frame is
+        if self._next() is None or self._bgr() is None:
+            raise NotAVideoError(
+                f"no frame of {self._name} can be decoded: it is damaged, or its codec "
+                f"({codec(self._capture)}) is not read here; H.264 is"
+            )
+        return read_info(self._capture, self._path)
 
     def _times(self, options: FrameOptions) -> Iterator[float]:
         """Step through the frames from start to end; each one's time, before its pixels are made."""
@@ -221,12 +198,9 @@ class Video:
         """
         margin = _SEEK_MARGIN
         while True:
-            self._capture.release()
-            self._capture, self._reached = self._open(), 0.0
             back = start - margin if start > _SEEK_WORTH else 0.0
-            if back > 0:
-                self._capture.set(cv2.CAP_PROP_POS_MSEC, back * 1000)
-            begun = self._next()
+            begun = self._reached if self._at_first and back <= 0 else self._entered(back)
+            self._at_first = False
             if begun is None and back <= 0:
                 return
             if begun is not None and (back <= 0 or begun + _SAME_TIME < start):
@@ -237,6 +211,14 @@ class Video:
             if time + _SAME_TIME >= start:
                 yield time
             time = self._next()
+
+    def _entered(self, at: float) -> float | None:
+        """Open the file anew and seek; the time of the first frame there, or None."""
+        self._capture.release()
+        self._capture, self._reached = open_capture(self._path, self._name), 0.0
+        if at > 0:
+            self._capture.set(cv2.CAP_PROP_POS_MSEC, at * 1000)
+        return self._next()
 
     def _next(self) -> float | None:
         """Decode the next frame; its time in seconds, or None at the end."""

@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.video import FrameOptions, VideoInfo
+from sightline.video import FrameOptions
+from sightline.video_container import VideoInfo
 
 _FINISH: Final = 60.0  # seconds for ffmpeg to encode the last frames
 

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from support.detectors import NumberReader
 from support.jobs import FRAMES, lines, work, write_inputs
-from support.videos import write_video
+from support.videos import undecodable, write_video
 
 from sightline import errors
 from sightline.batch.engines import ThreadEngine
@@ -114,6 +114,15 @@ def test_a_video_that_was_cut_short_is_done_with_a_warning(tmp_path: Path) -> No
         assert address == str(film) and "cut short or damaged" in warning
         assert lines((out / MANIFEST).read_bytes())[1]["warning"] == warning
         assert 10 < job.summary().records < 90
+
+
+def test_a_video_of_which_no_frame_can_be_decoded_has_failed(tmp_path: Path) -> None:
+    film = undecodable(write_video(tmp_path / "film.mp4", 100))
+    with Job(tmp_path / "out", work(NumberReader), JobOptions(segment=1)) as job:
+        assert sum(job.run(find_sources([str(film)]), ThreadEngine(2))) == 1
+        assert (job.summary().done, job.summary().failed) == (0, 1)
+        ((address, fault),) = job.failures()
+    assert address == str(film) and f"no frame of {film} can be decoded" in fault
 
 
 def test_a_line_that_was_cut_short_is_done_again(inputs: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 from support.fake_serving import FakeServing, fake_serving
 from support.tools import tool
-from support.videos import FPS, number_of, write_video
+from support.videos import FPS, number_of, undecodable, write_video
 
 from sightline.annotated_video import annotate
 from sightline.cli import main, progress
@@ -152,6 +152,16 @@ def test_a_stretch_without_frames_is_said_and_not_drawn(
     assert (result.exit_code, says in result.stderr) == (Exit.SOME_FAILED, True)
     assert lines(result.stdout) == [{"summary": {"frames": 0, "time": 0.0, "detections": {}}}]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_video_of_which_no_frame_can_be_decoded_is_said_to_be_none(
+    server: FakeServing, tmp_path: Path
+) -> None:
+    film = undecodable(write_video(tmp_path / "film.mp4", 30))
+    result = sightline(server, film, "--out", tmp_path / "lines.ndjson")
+    assert result.exit_code == Exit.SOME_FAILED
+    assert f"no frame of {film} can be decoded" in result.stderr
+    assert list(tmp_path.iterdir()) == [film]
 
 
 def test_a_video_that_was_cut_short_is_read_as_far_as_it_goes_in_our_words_alone(

@@ -58,3 +58,11 @@ def write_video(
         process.stdin.close()
         assert process.wait(timeout=120) == 0
     return path
+
+
+def undecodable(path: Path) -> Path:
+    """Wipe out the pictures of an MP4 that ffmpeg wrote; what its container says stays."""
+    data = path.read_bytes()
+    begin, end = data.index(b"mdat") + 4, data.rindex(b"moov") - 4
+    path.write_bytes(data[:begin] + bytes(end - begin) + data[end:])
+    return path

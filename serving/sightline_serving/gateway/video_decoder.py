@@ -14,7 +14,6 @@ or `{"error": problem}` at any point.
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import os
 import resource
 import struct
@@ -61,12 +60,8 @@ def main(arguments: bytes) -> None:
 def _decode(out: BinaryIO, asked: dict[str, Any]) -> None:
     options = FrameOptions(**asked["options"])
     with Video(asked["path"], max_pixels=asked["max_pixels"]) as video:
-        frames = video.frames(options, resize_from_json(asked["resize"]))
-        first = next(frames, None)  # before anything is said, so that a hopeless file is refused as a whole
-        if first is None and options.start == 0:
-            raise NotAVideoError("no frame of the video can be decoded")
         _write(out, {"info": dataclasses.asdict(video.info)})
-        for frame in itertools.chain([first] if first else [], frames):
+        for frame in video.frames(options, resize_from_json(asked["resize"])):
             pixels = frame.pixels
             head = {"index": frame.index, "time": frame.time, "size": frame.size, "shape": pixels.shape}
             _write(out, head, pixels.reshape(-1).data)

@@ -26,7 +26,8 @@ from sightline.errors import (
     every_error,
 )
 from sightline.geometry import Fit, Stretch, resize_to_json
-from sightline.video import Frame, FrameOptions, VideoInfo
+from sightline.video import Frame, FrameOptions
+from sightline.video_container import VideoInfo
 from sightline_serving.gateway.settings import Settings
 from sightline_serving.gateway.video_decoder import HEAD
 

@@ -19,7 +19,7 @@ from flask.testing import FlaskClient
 from PIL import Image
 from support.fake_serving import FakeServing
 from support.gateways import running
-from support.videos import FPS, write_video
+from support.videos import FPS, undecodable, write_video
 
 Lines = list[dict[str, Any]]
 
@@ -121,6 +121,16 @@ def test_what_is_no_video_is_a_problem_document(client: FlaskClient, video: Path
     unknown = client.post("/v1/models/nobody:detectVideo", data=video.read_bytes())
     assert problem(unknown) == (404, "model_not_found")
     assert not decoders()
+
+
+def test_a_video_of_which_no_frame_can_be_decoded_is_refused_as_a_whole(
+    client: FlaskClient, tmp_path: Path
+) -> None:
+    film = undecodable(write_video(tmp_path / "film.mp4", 30))
+    for query in ("", "?start=1"):
+        refused = client.post(f"/v1/detectVideo{query}", data=film.read_bytes())
+        assert problem(refused) == (415, "not_a_video")
+        assert refused.get_json()["detail"].startswith("no frame of the file can be decoded")
 
 
 def test_limits(serving: FakeServing, make_client: Any, video: Path) -> None:

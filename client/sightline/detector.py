@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 from sightline.catalog import Catalog, KnownModel
 from sightline.contract import SERVING_TIMEOUT, ModelCard, ModelRef
 from sightline.detections import TIMING_DIGITS, ImageSize, ModelVersion, Result
-from sightline.errors import InputError, ModelNotFoundError, ServingError, SightlineError, UnavailableError
+from sightline.errors import (
+    InputError,
+    InvalidOptionError,
+    ModelNotFoundError,
+    ServingError,
+    SightlineError,
+    UnavailableError,
+)
 from sightline.families import RawDetections
 from sightline.geometry import Fit, Stretch
 from sightline.images import DEFAULT_MAX_PIXELS, Encoded, Picture, finish, read_encoded
@@ -151,6 +158,18 @@ class Serving:
         meanwhile that wants another size, it is resized once more.
         """
         return self.catalog.current(ModelRef.of(model or self.model), timeout=self.timeout).family.resize
+
+    def check_classes(self, options: DetectOptions, model: str | ModelRef | None = None) -> None:
+        """Find out before the first of many pictures is sent whether the model has the classes asked for.
+
+        Raises:
+            InvalidOptionError: it lacks one, as it is now.
+        """
+        ref = ModelRef.of(model or self.model)
+        try:
+            options.check_classes(self.catalog.current(ref, timeout=self.timeout).labels.values())
+        except InvalidOptionError:  # a version that came meanwhile may have it
+            options.check_classes(self.catalog.refresh(ref, timeout=self.timeout).labels.values())
 
     def close(self) -> None:
         """Close the connection."""

@@ -1,11 +1,9 @@
-"""`POST …:detectVideo`: a line per frame as it is found, limits, hostile files, callers that hang up."""
+"""`POST …:detectVideo`: a line per frame as it is found, hostile files, callers that hang up."""
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,36 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 from flask.testing import FlaskClient
 from PIL import Image
 from support.fake_serving import FakeServing
 from support.gateways import running
-from support.videos import FPS, undecodable, write_video
-
-Lines = list[dict[str, Any]]
+from support.video_answers import decoders, lines
+from support.videos import FPS, write_video
 
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_video(tmp_path_factory.mktemp("videos") / "fifty.mp4", 50)
-
-
-def lines(response: Any) -> Lines:
-    assert response.status_code == 200, response.text
-    assert response.content_type == "application/x-ndjson"
-    return [json.loads(line) for line in response.text.splitlines()]
-
-
-def decoders() -> set[int]:
-    """Of this process and of the gateways that it started; others on the machine may have their own."""
-    found = set()
-    for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):  # ended while it was looked at
-            if any(word.endswith("gateway.video_decoder") for word in process.cmdline()):
-                found.add(process.pid)
-    return found
 
 
 def test_a_line_for_each_frame_and_a_summary(client: FlaskClient, serving: FakeServing, video: Path) -> None:
@@ -75,12 +55,6 @@ def test_which_frames(client: FlaskClient, video: Path, query: str, frames: list
         assert not any(line["detections"] for line in found)
 
 
-def test_a_form_with_its_options(client: FlaskClient, video: Path) -> None:
-    form = {"video": (io.BytesIO(video.read_bytes()), "v.mp4"), "every": "25"}
-    found = lines(client.post("/v1/detectVideo", data=form, content_type="multipart/form-data"))
-    assert len(found) == 3
-
-
 KINDS = {
     "mov": ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"),
     "webm": ("-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8"),
@@ -102,50 +76,6 @@ def test_an_animated_gif(client: FlaskClient) -> None:
     *frames, last = lines(client.post("/v1/detectVideo", data=buffer.getvalue(), content_type="image/gif"))
     assert last["summary"]["frames"] == len(frames) == 3
     assert len(frames[2]["detections"]) == 2, "the bright one"
-
-
-def problem(response: Any) -> tuple[int, str]:
-    return response.status_code, response.get_json()["code"]
-
-
-def test_what_is_no_video_is_a_problem_document(client: FlaskClient, video: Path) -> None:
-    assert problem(client.post("/v1/detectVideo", data=b"")) == (415, "not_a_video")
-    assert problem(client.post("/v1/detectVideo", data=b"no video")) == (415, "not_a_video")
-    assert problem(client.post("/v1/detectVideo", data=video.read_bytes()[:300])) == (415, "not_a_video")
-    text = client.post("/v1/detectVideo", data=b"x", content_type="text/plain")
-    assert problem(text) == (415, "unsupported_media")
-    form = client.post("/v1/detectVideo", data={"a": "b"}, content_type="multipart/form-data")
-    assert problem(form) == (415, "not_a_video")
-    wrong = client.post("/v1/detectVideo?fps=2&every=2", data=video.read_bytes())
-    assert problem(wrong) == (400, "invalid_option")
-    unknown = client.post("/v1/models/nobody:detectVideo", data=video.read_bytes())
-    assert problem(unknown) == (404, "model_not_found")
-    assert not decoders()
-
-
-def test_a_video_of_which_no_frame_can_be_decoded_is_refused_as_a_whole(
-    client: FlaskClient, tmp_path: Path
-) -> None:
-    film = undecodable(write_video(tmp_path / "film.mp4", 30))
-    for query in ("", "?start=1"):
-        refused = client.post(f"/v1/detectVideo{query}", data=film.read_bytes())
-        assert problem(refused) == (415, "not_a_video")
-        assert refused.get_json()["detail"].startswith("no frame of the file can be decoded")
-
-
-def test_limits(serving: FakeServing, make_client: Any, video: Path) -> None:
-    data = video.read_bytes()
-    small = make_client(serving.target, max_video=2000)
-    assert problem(small.post("/v1/detectVideo", data=data)) == (413, "body_too_large")
-    few_pixels = make_client(serving.target, max_pixels=1000)
-    assert problem(few_pixels.post("/v1/detectVideo", data=data)) == (413, "too_many_pixels")
-    short = make_client(serving.target, max_video_seconds=1)
-    assert problem(short.post("/v1/detectVideo", data=data)) == (413, "body_too_large")
-    assert len(lines(short.post("/v1/detectVideo?end=1&every=5", data=data))) == 6
-    few = make_client(serving.target, max_frames=10)
-    *frames, last = lines(few.post("/v1/detectVideo", data=data))
-    assert len(frames) == 10
-    assert last["error"]["code"] == "body_too_large"
 
 
 def test_a_failure_midway_ends_with_an_error_line(
@@ -231,18 +161,3 @@ def test_a_caller_that_hangs_up_stops_the_work(serving: FakeServing, tmp_path: P
         assert serving.predicts <= seen + 2, "what was in flight ends, nothing new begins"
         assert httpx.get(f"{gateway.url}/healthz").status_code == 200
         assert gateway.stop() == 0
-
-
-def test_a_video_that_ends_before_it_is_all_there_is_refused(video: Path, serving: FakeServing) -> None:
-    data = video.read_bytes()
-    head = (
-        f"POST /v1/detectVideo HTTP/1.1\r\nHost: x\r\nContent-Type: video/mp4\r\nContent-Length: {len(data)}"
-    )
-    with running(serving.target) as gateway:
-        address = httpx.URL(gateway.url)
-        with socket.create_connection((address.host, address.port or 80), timeout=20) as connection:
-            connection.sendall(f"{head}\r\nConnection: close\r\n\r\n".encode() + data[:-100])
-            connection.shutdown(socket.SHUT_WR)
-            answer = b"".join(iter(lambda: connection.recv(65536), b""))
-    assert answer.startswith(b"HTTP/1.1 400 "), answer[:200]
-    assert f"the body ends after {len(data) - 100} of the {len(data)} bytes".encode() in answer

@@ -53,6 +53,7 @@ def blueprint(parts: Parts) -> Blueprint:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sightline-video-")))
             options, frame_options = read_video(request, folder / "video", parts.settings)
             resize = parts.detector.resize(ref)  # an unknown model is told before a decoder starts
+            parts.detector.check_classes(options, ref)
             video = stack.enter_context(DecodedVideo(folder / "video", frame_options, resize, parts.settings))
             request_id = request.environ[observe.NOTED].request_id
             lines = _Lines(_lines(parts, video, ref, options, request_id), stack.pop_all())

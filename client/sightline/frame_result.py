@@ -64,9 +64,15 @@ class Tally:
         self._labels.update(found.label for found in record.result.detections)
         self._tracks.update(track for track in record.tracks or () if track is not None)
 
-    def to_json(self) -> bytes:
-        """`{"summary": ...}`: frames, time of the last in seconds, objects by label, and tracks if any."""
+    def to_json(self, warning: str | None = None) -> bytes:
+        """`{"summary": ...}`: frames, time of the last in seconds, objects by label, and tracks if any.
+
+        Args:
+            warning: why there may have been more frames once.
+        """
         summary: dict[str, Any] = {"frames": self.frames, "time": self._until, "detections": self._labels}
         if self._tracks:
             summary["tracks"] = len(self._tracks)
+        if warning is not None:
+            summary["warning"] = warning
         return orjson.dumps({"summary": summary})

@@ -102,7 +102,8 @@ class Video:
         self._capture = open_capture(self._path, self._name)
         self._whole: NDArray[np.uint8] | None = None  # the last whole frame, written over by the next
         self.passed = 0  # frames that the last run of `frames` went through, asked for or not
-        self._reached, self._ended = 0.0, False  # seconds; whether there was no frame after that
+        self.ended = False  # whether the last run of `frames` came to the video's end, and not to options.end
+        self._reached = 0.0  # seconds
         try:
             self.info = self._begin(max_pixels)
         except BaseException:
@@ -148,7 +149,7 @@ class Video:
         `frames` did not go to the end, or no more was promised.
         """
         promised = self.info.duration
-        if not self._ended or promised is None:
+        if not self.ended or promised is None:
             return None
         if promised - self._reached <= max(_SHORT, _SHORT_SHARE * promised):
             return None
@@ -223,8 +224,8 @@ class Video:
     def _next(self) -> float | None:
         """Decode the next frame; its time in seconds, or None at the end."""
         # A damaged place fails a few times, and what comes after it is sound; the end fails for ever.
-        self._ended = not any(self._capture.grab() for _ in range(_DAMAGED))
-        if self._ended:
+        self.ended = not any(self._capture.grab() for _ in range(_DAMAGED))
+        if self.ended:
             return None
         time = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
         if time < self._reached:  # it has no time stamp, as the last frames of an AVI with B-frames

@@ -179,7 +179,9 @@ def test_a_video_that_was_cut_short_is_read_as_far_as_it_goes_in_our_words_alone
     assert done.returncode == Exit.OK
     (said,) = done.stderr.splitlines()
     assert said.startswith(f"{whole}: the pictures end at ") and said.endswith("cut short or damaged")
-    assert len(lines(done.stdout)) > 10
+    *records, last = lines(done.stdout)
+    assert len(records) > 10
+    assert said == f"{whole}: {last['summary']['warning']}"  # type: ignore[index]
 
 
 def test_the_frames_in_flight_are_all_the_parallelism(server: FakeServing, video: Path) -> None:

@@ -114,7 +114,7 @@ def video_command(
         total = None if math.isinf(end) else end - frames.start
         kept = opened.enter_context(tempfile.TemporaryFile())
         with _lines(out) as lines, Progress(video, total, "seconds", among_lines=out is None) as progress:
-            seen = _write(_watched(found, progress, frames.start, kept if draw else None), lines, out)
+            seen = _write(_watched(found, progress, frames.start, kept if draw else None), lines, out, source)
             progress.finish()
         if not seen:
             until = "" if frames.end is None else f" and before {frames.end:g} s"
@@ -169,7 +169,7 @@ def _read(kept: IO[bytes]) -> Iterator[FrameResult]:
     return map(FrameResult.from_dict, map(orjson.loads, kept))
 
 
-def _write(records: Iterator[FrameResult], lines: IO[bytes], out: Path | None) -> int:
+def _write(records: Iterator[FrameResult], lines: IO[bytes], out: Path | None, source: Video) -> int:
     """Write the records and what ends them: a summary, or the error for a reader in a pipe to see.
 
     Returns how many there were.
@@ -185,6 +185,6 @@ def _write(records: Iterator[FrameResult], lines: IO[bytes], out: Path | None) -
             lines.write(orjson.dumps({"error": fault.problem()}) + b"\n")
             lines.flush()
         raise
-    lines.write(tally.to_json() + b"\n")
+    lines.write(tally.to_json(source.cut_short) + b"\n")
     lines.flush()
     return tally.frames

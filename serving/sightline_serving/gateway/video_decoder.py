@@ -8,7 +8,8 @@ A message is a length (`HEAD`) and so many bytes of JSON: `{"info": …}` once a
 with the pixels of each frame behind it (uint8, RGB, resized for the model already, so that a tenth of a
 film's pixels goes through the pipe),
 `{"index": 0, "time": 0.0, "size": {"width": …, "height": …}, "shape": [h, w, 3]}`;
-or `{"error": problem}` at any point.
+at the end `{"end": {"warning": …}}`, which says what is to be doubted, or null; or `{"error": problem}` at
+any point.
 """
 
 from __future__ import annotations
@@ -24,16 +25,17 @@ import cv2
 import orjson
 
 from sightline.allocator import keep_large_blocks
-from sightline.errors import NotAVideoError, SightlineError
+from sightline.errors import BodyTooLargeError, NotAVideoError, SightlineError
 from sightline.geometry import resize_from_json
 from sightline.video import FrameOptions, Video
 
+SAY_WHICH: Final = "; say start and end"
 HEAD: Final = struct.Struct("<I")  # bytes of a message's JSON
 _NONE: Final = memoryview(b"")
 
 
 def main(arguments: bytes) -> None:
-    """Decode as the arguments say: JSON with path, options, resize, max_pixels, memory, seconds."""
+    """Decode as the arguments say: JSON, as `DecodedVideo` writes it."""
     asked = orjson.loads(arguments)
     # Messages have the standard output for themselves; the codecs' complaints go nowhere.
     out = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
@@ -58,13 +60,22 @@ def main(arguments: bytes) -> None:
 
 
 def _decode(out: BinaryIO, asked: dict[str, Any]) -> None:
-    options = FrameOptions(**asked["options"])
+    options, most = FrameOptions(**asked["options"]), asked["max_seconds"]
+    limit = options.start + most
+    bounded = options.end is None or options.end > limit
+    if bounded:  # a container may tell no length, or a wrong one
+        options = dataclasses.replace(options, end=limit)
     with Video(asked["path"], max_pixels=asked["max_pixels"]) as video:
         _write(out, {"info": dataclasses.asdict(video.info)})
         for frame in video.frames(options, resize_from_json(asked["resize"])):
             pixels = frame.pixels
             head = {"index": frame.index, "time": frame.time, "size": frame.size, "shape": pixels.shape}
             _write(out, head, pixels.reshape(-1).data)
+        if bounded and not video.ended:
+            raise BodyTooLargeError(
+                f"the video goes on beyond the {most:.0f} s that are looked at{SAY_WHICH}"
+            )
+        _write(out, {"end": {"warning": video.cut_short}})
 
 
 def _write(out: BinaryIO, message: dict[str, Any], pixels: memoryview = _NONE) -> None:

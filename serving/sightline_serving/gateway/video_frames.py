@@ -29,7 +29,7 @@ from sightline.geometry import Fit, Stretch, resize_to_json
 from sightline.video import Frame, FrameOptions
 from sightline.video_container import VideoInfo
 from sightline_serving.gateway.settings import Settings
-from sightline_serving.gateway.video_decoder import HEAD
+from sightline_serving.gateway.video_decoder import HEAD, SAY_WHICH
 
 STALL: Final = 30.0  # seconds that a decoder may take for its next frame, seeking included
 _PIPE: Final = 2**20  # bytes that the pipe holds; the kernel's default of 64 KiB is many turns a frame
@@ -55,6 +55,7 @@ class DecodedVideo:
     """
 
     def __init__(self, path: Path, options: FrameOptions, resize: Stretch | Fit, settings: Settings) -> None:
+        self.warning: str | None = None  # once all frames were read: why there may have been more
         self._deadline = time.monotonic() + settings.video_timeout
         self._max_frames = settings.max_frames
         self._max_seconds = settings.max_video_seconds
@@ -63,6 +64,7 @@ class DecodedVideo:
             "options": dataclasses.asdict(options),
             "resize": resize_to_json(resize),
             "max_pixels": settings.max_pixels,
+            "max_seconds": settings.max_video_seconds,
             "memory": settings.video_memory,
             "seconds": int(settings.video_timeout) + 1,
         }
@@ -100,6 +102,9 @@ class DecodedVideo:
         """
         count = 0
         while (head := self._message()) is not None:
+            if (end := head.get("end")) is not None:
+                self.warning = end["warning"]
+                continue
             count += 1
             if count > self._max_frames:
                 raise BodyTooLargeError(f"more than {self._max_frames} frames; ask for fewer by fps or every")
@@ -126,7 +131,7 @@ class DecodedVideo:
         if options.end is None or options.end - options.start > self._max_seconds:
             raise BodyTooLargeError(
                 f"the video lasts {self.info.duration:.0f} s; at most "
-                f"{self._max_seconds:.0f} s are looked at, so say start and end"
+                f"{self._max_seconds:.0f} s are looked at{SAY_WHICH}"
             )
 
     def _message(self) -> dict[str, Any] | None:

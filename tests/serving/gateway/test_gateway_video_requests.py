@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from support.video_answers import decoders, lines, problem
 from support.videos import undecodable, write_video
 
 from sightline.contract import ModelCard
+
+H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
+MakeClient = Callable[..., FlaskClient]
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +91,31 @@ def test_limits(serving: FakeServing, make_client: Any, video: Path) -> None:
     *frames, last = lines(few.post("/v1/detectVideo", data=data))
     assert len(frames) == 10
     assert last["error"]["code"] == "body_too_large"
+
+
+def test_a_length_that_the_container_does_not_tell_is_limited_all_the_same(
+    serving: FakeServing, make_client: MakeClient, tmp_path: Path
+) -> None:
+    """As a browser's recorder writes WebM: to a pipe, so that it cannot go back and note the length."""
+    film = write_video(tmp_path / "live.mkv", 75, *H264, "-f", "matroska", "-live", "1")
+    client = make_client(serving.target, max_video_seconds=1)
+    *frames, last = lines(client.post("/v1/detectVideo?every=5", data=film.read_bytes()))
+    assert [line["frame"] for line in frames] == [0, 5, 10, 15, 20]
+    assert last["error"]["code"] == "body_too_large"
+    assert last["error"]["detail"] == "the video goes on beyond the 1 s that are looked at; say start and end"
+    assert len(lines(client.post("/v1/detectVideo?every=5&end=1", data=film.read_bytes()))) == 6
+    assert len(lines(client.post("/v1/detectVideo?every=5&start=2", data=film.read_bytes()))) == 6
+
+
+def test_the_summary_of_a_video_that_was_cut_short_says_so(
+    client: FlaskClient, video: Path, tmp_path: Path
+) -> None:
+    assert "warning" not in lines(client.post("/v1/detectVideo", data=video.read_bytes()))[-1]["summary"]
+    film = write_video(tmp_path / "film.mp4", 100, *H264, "-movflags", "+faststart")
+    half = film.read_bytes()[: film.stat().st_size // 2]
+    *frames, last = lines(client.post("/v1/detectVideo", data=half))
+    assert 10 < len(frames) == last["summary"]["frames"] < 90
+    assert "of 4.0 s; it may be cut short or damaged" in last["summary"]["warning"]
 
 
 def test_a_video_that_ends_before_it_is_all_there_is_refused(video: Path, serving: FakeServing) -> None:

@@ -257,7 +257,8 @@ async function lookAtVideo(shown, signal) {
   for await (const line of detectVideo(shown.file, signal)) {
     if (line.error) throw new Refused(line.error);
     if (line.summary) {
-      say(`${line.summary.frames} frames looked at`);
+      const { frames, warning } = line.summary;
+      say(`${frames} frames looked at${warning ? `; ${warning}` : ""}`);
       break;
     }
     shown.records.push(line);

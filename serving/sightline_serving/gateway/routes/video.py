@@ -98,7 +98,7 @@ def _lines(
             for record in records:
                 tally.add(record)
             yield b"".join(map(_line, records))
-        yield tally.to_json() + b"\n"
+        yield tally.to_json(video.warning) + b"\n"
     except SightlineError as fault:
         yield orjson.dumps({"error": problems.document(fault, request_id)}) + b"\n"
     except Exception:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final, cast
 
 from flask import Request
-from werkzeug.exceptions import RequestEntityTooLarge
 
 from sightline.errors import InputError, MediaTypeError, NotAVideoError
 from sightline.options import DetectOptions
 from sightline.video import FrameOptions
 from sightline_serving.gateway.asked_options import video_options
+from sightline_serving.gateway.forms import FormReader
 from sightline_serving.gateway.requests import RAW, once, refuse_coding, together
 from sightline_serving.gateway.settings import Settings
 
@@ -34,8 +36,16 @@ _BEGINS: Final = (
 )
 
 
-def read_video(request: Request, path: Path, settings: Settings) -> tuple[DetectOptions, FrameOptions]:
+def read_video(
+    request: Request, path: Path, settings: Settings, grow: Callable[[int], None]
+) -> tuple[DetectOptions, FrameOptions]:
     """Write the video of a request to a file, and read its options.
+
+    Args:
+        request: a video as it is, or a form.
+        path: of the file.
+        settings: the gateway's, for the limits.
+        grow: is told of the bytes as they come, and may refuse more.
 
     Raises:
         InputError: there is no video, or too large a one, or an option is unknown or wrong.
@@ -45,22 +55,12 @@ def read_video(request: Request, path: Path, settings: Settings) -> tuple[Detect
     refuse_coding(request)
     values: Mapping[str, Any] = once(request.args)
     if kind in RAW or kind.startswith(("video/", "image/gif")):
+        body = _Body(request, grow)
         with path.open("wb") as file:
-            shutil.copyfileobj(request.stream, file, _CHUNK)
-        if path.stat().st_size == settings.max_video and request.content_length is None:
-            raise RequestEntityTooLarge  # cut off at the limit
-        if path.stat().st_size < (request.content_length or 0):
-            raise InputError(
-                f"the body ends after {path.stat().st_size} of the {request.content_length} bytes "
-                "that were announced"
-            )
+            shutil.copyfileobj(body, file, _CHUNK)
+        body.check_whole()
     elif kind == "multipart/form-data":
-        names = [name for name, _ in request.files.items(multi=True)]
-        if names != [FIELD]:
-            told = ", ".join(f"`{name}`" for name in names) or "no file"
-            raise NotAVideoError(f"the form holds {told}; send one file, as `{FIELD}`")
-        request.files[FIELD].save(path, _CHUNK)
-        values = together(values, once(request.form))
+        values = together(values, _read_form(request, path, grow))
     else:
         raise MediaTypeError(f"a body of {kind} is not taken here; {TAKEN}")
     if path.stat().st_size == 0:
@@ -68,6 +68,58 @@ def read_video(request: Request, path: Path, settings: Settings) -> tuple[Detect
     if not _is_container(path):
         raise NotAVideoError(f"the file begins like no video; {TAKEN}")
     return video_options(values, settings.max_detections)
+
+
+class _Body:
+    """A request's body, counted as it is read."""
+
+    def __init__(self, request: Request, grow: Callable[[int], None]) -> None:
+        self._stream, self._grow = request.stream, grow
+        self._announced = request.content_length or 0
+        self.size = 0  # bytes read so far
+
+    def read(self, count: int = -1) -> bytes:
+        data: bytes = self._stream.read(count)
+        self._grow(len(data))
+        self.size += len(data)
+        return data
+
+    def check_whole(self) -> None:
+        """Refuse a body that ended early. Of one in chunks the server does not tell."""
+        while self.read(_CHUNK):  # what was not understood is left unread
+            pass
+        if self.size < self._announced:
+            raise InputError(
+                f"the body ends after {self.size} of the {self._announced} bytes that were announced"
+            )
+
+
+def _read_form(request: Request, path: Path, grow: Callable[[int], None]) -> dict[str, str]:
+    """Write a form's video where it is wanted, as it comes; the options beside it.
+
+    werkzeug's own way writes a large one to a file of its own first.
+    """
+
+    def place(*_: Any, **__: Any) -> IO[bytes]:
+        return tempfile.TemporaryFile() if path.exists() else path.open("w+b")
+
+    body = _Body(request, grow)
+    parser = FormReader(place, max_form_parts=request.max_form_parts)
+    _, fields, files = parser.parse(
+        cast(IO[bytes], body), request.mimetype, request.content_length, request.mimetype_params
+    )
+    with ExitStack() as opened:
+        names = []
+        for name, file in files.items(multi=True):
+            names.append(name)
+            opened.callback(file.close)
+        body.check_whole()
+        if names != [FIELD]:
+            told = ", ".join(f"`{name}`" for name in names) or "no file"
+            raise NotAVideoError(f"the form holds {told}; send one file, as `{FIELD}`")
+        if not path.exists():  # a small one was read at once
+            files[FIELD].save(path, _CHUNK)
+    return once(fields)
 
 
 def _is_container(path: Path) -> bool:

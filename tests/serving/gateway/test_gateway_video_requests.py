@@ -15,8 +15,13 @@ from support.fake_serving import SIDE, FakeServing, FakeVersion
 from support.gateways import running
 from support.video_answers import decoders, lines, problem
 from support.videos import undecodable, write_video
+from werkzeug.test import create_environ
 
 from sightline.contract import ModelCard
+from sightline_serving.gateway.application import Request
+from sightline_serving.gateway.forms import LARGEST
+from sightline_serving.gateway.settings import Settings
+from sightline_serving.gateway.video_requests import read_video
 
 H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
 MakeClient = Callable[..., FlaskClient]
@@ -118,16 +123,55 @@ def test_the_summary_of_a_video_that_was_cut_short_says_so(
     assert "of 4.0 s; it may be cut short or damaged" in last["summary"]["warning"]
 
 
-def test_a_video_that_ends_before_it_is_all_there_is_refused(video: Path, serving: FakeServing) -> None:
-    data = video.read_bytes()
-    head = (
-        f"POST /v1/detectVideo HTTP/1.1\r\nHost: x\r\nContent-Type: video/mp4\r\nContent-Length: {len(data)}"
-    )
+FORM = 'multipart/form-data; boundary="B"'
+
+
+def form_of(video: bytes) -> bytes:
+    head = b'--B\r\nContent-Disposition: form-data; name="video"; filename="v.mp4"\r\n\r\n'
+    return head + video + b"\r\n--B--\r\n"
+
+
+@pytest.mark.parametrize("kind", ["video/mp4", FORM])
+@pytest.mark.parametrize("more", [0, LARGEST])  # a form is read at once up to that size
+def test_a_video_that_ends_before_it_is_all_there_is_refused(
+    video: Path, serving: FakeServing, kind: str, more: int
+) -> None:
+    data = video.read_bytes() + bytes(more)
+    data = form_of(data) if kind == FORM else data
     with running(serving.target) as gateway:
-        address = httpx.URL(gateway.url)
-        with socket.create_connection((address.host, address.port or 80), timeout=20) as connection:
-            connection.sendall(f"{head}\r\nConnection: close\r\n\r\n".encode() + data[:-100])
-            connection.shutdown(socket.SHUT_WR)
-            answer = b"".join(iter(lambda: connection.recv(65536), b""))
+        answer = post(gateway.url, kind, f"Content-Length: {len(data)}", data[:-100])
     assert answer.startswith(b"HTTP/1.1 400 "), answer[:200]
     assert f"the body ends after {len(data) - 100} of the {len(data)} bytes".encode() in answer
+
+
+def test_a_body_whose_length_is_not_told_is_bounded(video: Path, serving: FakeServing) -> None:
+    with running(serving.target, max_video=20_000) as gateway:
+        answer = post(gateway.url, "video/mp4", "Transfer-Encoding: chunked", b"7530\r\n" + bytes(30_000))
+    assert answer.startswith(b"HTTP/1.1 413 "), answer[:200]
+
+
+def post(url: str, kind: str, length: str, body: bytes) -> bytes:
+    """The answer to so much of a body, and no more."""
+    address = httpx.URL(url)
+    head = f"POST /v1/detectVideo HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\n{length}\r\n"
+    with socket.create_connection((address.host, address.port or 80), timeout=20) as connection:
+        connection.sendall(f"{head}Connection: close\r\n\r\n".encode() + body)
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def test_a_large_form_goes_straight_to_the_file_where_it_is_wanted(video: Path, tmp_path: Path) -> None:
+    """A gigabyte would else lie on the disk twice."""
+    path, sizes, content = tmp_path / "video", [], video.read_bytes() + bytes(2 * LARGEST)
+
+    class Watched(io.BytesIO):
+        def readinto(self, buffer: Any) -> int:
+            sizes.append(path.stat().st_size if path.exists() else 0)
+            return super().readinto(buffer)
+
+    body = form_of(content)
+    environ = create_environ(method="POST", input_stream=Watched(body), content_type=FORM)
+    environ["CONTENT_LENGTH"] = str(len(body))
+    read_video(Request(environ), path, Settings(serving="x", model="droids"), lambda _: None)
+    assert path.read_bytes() == content
+    assert any(0 < size < len(content) for size in sizes)

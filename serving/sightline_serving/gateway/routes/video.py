@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import tempfile
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -16,7 +15,7 @@ import orjson
 from flask import Blueprint, Response, request
 
 from sightline.contract import ModelRef
-from sightline.errors import OverloadedError, SightlineError
+from sightline.errors import SightlineError
 from sightline.frame_result import FrameResult, Tally
 from sightline.options import DetectOptions
 from sightline.pipeline import batched, in_order
@@ -27,6 +26,7 @@ from sightline_serving.gateway.parts import Parts
 from sightline_serving.gateway.routes import addresses
 from sightline_serving.gateway.video_frames import DecodedVideo
 from sightline_serving.gateway.video_requests import read_video
+from sightline_serving.gateway.video_rooms import VideoRooms
 
 NDJSON_TYPE: Final = "application/x-ndjson"
 BATCH: Final = 4  # frames in one request to Serving
@@ -37,21 +37,19 @@ log = logging.getLogger(__name__)
 def blueprint(parts: Parts) -> Blueprint:
     """`POST …:detectVideo`."""
     routes = Blueprint("video", __name__)
-    rooms = threading.BoundedSemaphore(parts.settings.max_videos)
+    rooms = VideoRooms(parts.settings.max_videos, parts.settings.max_video)
 
     def detect_video(
         model: str | None = None, version: int | None = None, label: str | None = None
     ) -> Response:
         ref = parts.ref(model, version, label)
-        if not rooms.acquire(blocking=False):
-            raise OverloadedError(
-                f"{parts.settings.max_videos} videos are worked on in this worker; try again"
-            )
+        rooms.check()
         with ExitStack() as stack:  # all is undone if anything fails before the answer begins
-            stack.callback(rooms.release)
             stack.enter_context(parts.gate.admitted)
+            grow = stack.enter_context(rooms.disk())
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sightline-video-")))
-            options, frame_options = read_video(request, folder / "video", parts.settings)
+            options, frame_options = read_video(request, folder / "video", parts.settings, grow)
+            stack.enter_context(rooms.room())
             resize = parts.detector.resize(ref)  # an unknown model is told before a decoder starts
             parts.detector.check_classes(options, ref)
             video = stack.enter_context(DecodedVideo(folder / "video", frame_options, resize, parts.settings))

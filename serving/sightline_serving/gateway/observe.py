@@ -35,8 +35,8 @@ class Noted:
     method: str
     path: str  # as WSGI has it
     began: float = field(default_factory=time.perf_counter)
-    seconds: float = 0.0  # from its arrival in this worker to its answer
-    at: float = 0.0  # seconds since 1970, of its answer
+    seconds: float = 0.0  # from its arrival in this worker to its answer, or to the end of one that goes on
+    at: float = 0.0  # seconds since 1970, of that moment
     route: str = "none"
     status: int = 0
     # told by the route once a model has answered, never what the caller made up
@@ -46,6 +46,7 @@ class Noted:
     code: str | None = None  # of its problem document
     stages: Mapping[str, float] = field(default_factory=dict)  # seconds
     found: Sequence[Found] = ()
+    goes_on: bool = False  # the answer is made while it is sent; who makes it tells `end` when it is over
 
     def answered(self, results: Sequence[Result]) -> None:
         """Note what a model found."""
@@ -69,11 +70,17 @@ def install(app: Flask, ledger: Ledger[Noted]) -> None:
             return start_response(status, [*headers, (REQUEST_ID_HEADER, request_id)], *fault)
 
         answer = application(environ, start)
-        noted.seconds, noted.at = time.perf_counter() - noted.began, time.time()
-        ledger.add(noted)
+        if not noted.goes_on:
+            end(ledger, noted)
         return answer
 
     app.wsgi_app = observed  # type: ignore[method-assign]
+
+
+def end(ledger: Ledger[Noted], noted: Noted) -> None:
+    """Have a request booked whose answer is there, or over."""
+    noted.seconds, noted.at = time.perf_counter() - noted.began, time.time()
+    ledger.add(noted)
 
 
 def _made_up() -> str:
@@ -113,7 +120,7 @@ def book(metrics: Metrics, noted: Noted) -> None:
 
 
 def _record(noted: Noted, level: int) -> logging.LogRecord:
-    """The line in the log, of the moment of the answer."""
+    """The line in the log, of the moment of the answer or its end."""
     path = get_path_info({"PATH_INFO": noted.path})
     told = {
         "request_id": noted.request_id,

@@ -7,7 +7,9 @@ import json
 import logging
 import subprocess
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,6 +20,8 @@ from support.fake_serving import FakeServing
 from support.gateways import running
 from support.pictures import jpeg
 from support.tools import tool
+from support.video_answers import lines
+from support.videos import write_video
 
 from sightline_serving.gateway.logs import JsonFormatter
 from sightline_serving.gateway.metrics import STAGES
@@ -62,6 +66,38 @@ def test_every_stage_and_every_finding_is_counted(client: FlaskClient) -> None:
     assert seen["sightline_detection_score_count", labelled(model="droids", version="1")] == 6
     assert seen["sightline_detection_score_bucket", labelled(model="droids", version="1", le="0.7")] == 3
     assert seen["sightline_requests_in_flight", ()] == 0
+
+
+def test_a_video_is_booked_when_its_answer_is_over(client: FlaskClient, tmp_path: Path) -> None:
+    """With the time of all its lines, what answered it, and what it ended with."""
+    film = write_video(tmp_path / "film.mp4", 50).read_bytes()
+    route = "video.detect_video"
+    answer = client.post("/v1/detectVideo", data=film, buffered=False)
+    coming = iter(answer.response)
+    next(coming)
+    time.sleep(0.3)
+    assert ("sightline_request_seconds_count", labelled(route=route)) not in samples(client)
+    list(coming)
+    answer.close()
+    seen = samples(client)
+    assert seen["sightline_request_seconds_count", labelled(route=route)] == 1
+    assert seen["sightline_request_seconds_sum", labelled(route=route)] > 0.3
+    answered = labelled(route=route, status="200", model="droids", version="1")
+    assert seen["sightline_requests_total", answered] == 1
+    assert seen["sightline_frames_total", labelled(model="droids")] == 50
+
+
+def test_a_video_that_fails_midway_is_booked_with_its_error(
+    serving: FakeServing, make_client: Callable[..., FlaskClient], tmp_path: Path
+) -> None:
+    client = make_client(serving.target, max_frames=10)
+    film = write_video(tmp_path / "film.mp4", 20).read_bytes()
+    assert lines(client.post("/v1/detectVideo", data=film))[-1]["error"]["code"] == "body_too_large"
+    client.post("/v1/detectVideo", data=b"no video")
+    seen = samples(client)
+    assert seen["sightline_errors_total", labelled(code="body_too_large")] == 1
+    assert seen["sightline_errors_total", labelled(code="not_a_video")] == 1
+    assert seen["sightline_request_seconds_count", labelled(route="video.detect_video")] == 2
 
 
 def test_promtool_finds_no_fault(client: FlaskClient) -> None:

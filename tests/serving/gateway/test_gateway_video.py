@@ -161,3 +161,5 @@ def test_a_caller_that_hangs_up_stops_the_work(serving: FakeServing, tmp_path: P
         assert serving.predicts <= seen + 2, "what was in flight ends, nothing new begins"
         assert httpx.get(f"{gateway.url}/healthz").status_code == 200
         assert gateway.stop() == 0
+        booked = [json.loads(line) for line in gateway.log().splitlines() if "POST /v1/detectVideo" in line]
+        assert [line["status"] for line in booked] == [503, 200], "the one that was hung up on as well"

@@ -22,6 +22,7 @@ from sightline.pipeline import batched, in_order
 from sightline.video import Frame
 from sightline_serving.gateway import observe, problems
 from sightline_serving.gateway.metrics import Metrics
+from sightline_serving.gateway.observe import Noted
 from sightline_serving.gateway.parts import Parts
 from sightline_serving.gateway.routes import addresses
 from sightline_serving.gateway.video_frames import DecodedVideo
@@ -53,8 +54,12 @@ def blueprint(parts: Parts) -> Blueprint:
             resize = parts.detector.resize(ref)  # an unknown model is told before a decoder starts
             parts.detector.check_classes(options, ref)
             video = stack.enter_context(DecodedVideo(folder / "video", frame_options, resize, parts.settings))
-            request_id = request.environ[observe.NOTED].request_id
-            lines = _Lines(_lines(parts, video, ref, options, request_id), stack.pop_all())
+            noted: Noted = request.environ[observe.NOTED]
+            held = ExitStack()
+            held.callback(observe.end, parts.ledger, noted)
+            held.enter_context(stack.pop_all())
+            lines = _Lines(_lines(parts, video, ref, options, noted), held)
+            noted.goes_on = True
         return Response(lines, content_type=NDJSON_TYPE, headers={"X-Accel-Buffering": "no"})
 
     for address in addresses.action("detectVideo"):
@@ -81,34 +86,40 @@ class _Lines:
 
 
 def _lines(
-    parts: Parts, video: DecodedVideo, ref: ModelRef, options: DetectOptions, request_id: str
+    parts: Parts, video: DecodedVideo, ref: ModelRef, options: DetectOptions, noted: Noted
 ) -> Iterator[bytes]:
     """A line per frame and a summary; or, at the point where it failed, an error.
 
     The lines of frames that were answered together go together: a chunk, and what it wakes, once for all.
     """
     tally = Tally()
-    work = partial(_detect, parts, ref, options, request_id)
+    work = partial(_detect, parts, ref, options, noted.request_id)
     batches = in_order(work, batched(video.frames(), BATCH), BATCHES_IN_FLIGHT)
     try:
         for records in batches:
-            _book(parts.metrics, records)
+            _book(parts.metrics, noted, records)
             for record in records:
                 tally.add(record)
             yield b"".join(map(_line, records))
         yield tally.to_json(video.warning) + b"\n"
     except SightlineError as fault:
-        yield orjson.dumps({"error": problems.document(fault, request_id)}) + b"\n"
+        yield _error(fault, noted)
     except Exception:
-        log.exception("unexpected, in a video", extra={"request_id": request_id})
-        yield orjson.dumps({"error": problems.document(problems.unexpected(), request_id)}) + b"\n"
+        log.exception("unexpected, in a video", extra={"request_id": noted.request_id})
+        yield _error(problems.unexpected(), noted)
     finally:
         batches.close()  # type: ignore[attr-defined]
 
 
-def _book(metrics: Metrics, records: Sequence[FrameResult]) -> None:
+def _error(fault: SightlineError, noted: Noted) -> bytes:
+    noted.code = fault.code
+    return orjson.dumps({"error": problems.document(fault, noted.request_id)}) + b"\n"
+
+
+def _book(metrics: Metrics, noted: Noted, records: Sequence[FrameResult]) -> None:
     """Count frames that were answered together."""
     results = [record.result for record in records]
+    noted.model, noted.version = results[-1].model.name, str(results[-1].model.version)
     for name, seconds in observe.seconds(results).items():
         metrics.stage(name, seconds)
     detections = [found for result in results for found in result.detections]

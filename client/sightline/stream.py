@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import re
 import threading
@@ -21,6 +22,7 @@ from sightline.errors import InvalidOptionError, StreamError
 from sightline.video import Frame
 
 SCHEMES: Final = ("rtsp", "rtsps", "http", "https", "rtmp", "udp", "tcp")
+_EARLY: Final = 0.1  # of the time between two looks; so much early a frame counts as in time
 _CAMERA: Final = re.compile(r"(?:camera:)?(\d+)")
 
 Opener: TypeAlias = Callable[[], cv2.VideoCapture]
@@ -59,6 +61,28 @@ class StreamCounts:
     connections: int = 0
 
 
+class Pace:
+    """Which frames of a live source to look at, by the moments at which they come.
+
+    Args:
+        fps: frames per second, at most; None wants all.
+    """
+
+    def __init__(self, fps: float | None) -> None:
+        self._period = 0.0 if fps is None else 1 / fps  # seconds
+        self._due = -math.inf
+
+    def wants(self, now: float) -> bool:
+        """Whether to look at the frame that comes now, in seconds on a clock that never goes back."""
+        if now < self._due - _EARLY * self._period:
+            return False
+        # From when this one was due, so that a steady source is not thinned out more than asked; from now at
+        # the begin and after a pause, for which nothing is made up.
+        following = self._due + self._period
+        self._due = following if following > now else now + self._period
+        return True
+
+
 class Stream:
     """A live source whose frames are read all the time, and of which the newest is kept.
 
@@ -78,6 +102,7 @@ class Stream:
         camera = _CAMERA.fullmatch(address)
         self.name = f"camera {camera[1]}" if camera else without_password(address)
         self._open = opener or _opener(address, self.options)
+        self._pace = Pace(self.options.fps)
         self._news = threading.Condition()
         self._tally: Counter[str] = Counter()  # by the names of StreamCounts
         self._waiting: tuple[int, float, NDArray[np.uint8]] | None = None  # number, Unix time, BGR
@@ -144,11 +169,9 @@ class Stream:
 
     def _pump(self, capture: cv2.VideoCapture) -> bool:
         """Read until there are no more frames; whether there were any."""
-        any_came, due = False, 0.0
+        any_came = False
         while not self._stopping.is_set() and capture.grab():
-            now = time.monotonic()
-            wanted = now >= due
-            ok, bgr = capture.retrieve() if wanted else (False, None)
+            ok, bgr = capture.retrieve() if self._pace.wants(time.monotonic()) else (False, None)
             with self._news:
                 if not any_came:
                     self._tally.update(connections=1)
@@ -160,9 +183,6 @@ class Stream:
                 if ok and bgr is not None:
                     self._waiting = (number, time.time(), np.asarray(bgr, np.uint8))
                     self._news.notify()
-            if wanted and self.options.fps is not None:
-                # From when it was due, so that a steady source is not thinned out more than asked.
-                due = max(due + 1 / self.options.fps, now - 1 / self.options.fps)
         return any_came
 
 

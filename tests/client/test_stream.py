@@ -16,7 +16,7 @@ from support.videos import number_of, numbered_frames, write_video
 
 from sightline.errors import InvalidOptionError, StreamError
 from sightline.rotating_lines import RotatingLines
-from sightline.stream import Stream, StreamOptions, without_password
+from sightline.stream import Pace, Stream, StreamOptions, without_password
 
 QUICK = StreamOptions(start_timeout=20, read_timeout=5, first_backoff=0.01, max_backoff=0.05)
 
@@ -96,6 +96,36 @@ def test_no_more_frames_than_asked_for_are_looked_at() -> None:
         counts = source.counts
     assert counts.skipped > counts.taken + counts.dropped
     assert counts.received - counts.skipped - counts.dropped - counts.taken in (0, 1)
+
+
+def moments(fps: float, *stretches: tuple[float, int]) -> list[float]:
+    """Seconds at which frames are looked at, of stretches of so many frames, each so long after the last."""
+    pace, now, wanted = Pace(fps), 1000.0, []
+    for pause, count in stretches:
+        for _ in range(count):
+            if pace.wants(now):
+                wanted.append(round(now - 1000, 6))
+            now += pause
+    return wanted
+
+
+def test_the_pace_is_kept_from_the_first_frame_on() -> None:
+    assert moments(10, (0.04, 11)) == pytest.approx([0, 0.12, 0.2, 0.32, 0.4])
+    assert moments(2, (0.04, 50)) == pytest.approx([0, 0.48, 0.96, 1.48, 1.96])
+
+
+def test_nothing_is_made_up_for_after_a_pause() -> None:
+    assert moments(10, (0.05, 4), (5, 1), (0.05, 5)) == pytest.approx([0, 0.1, 0.2, 5.2, 5.3, 5.4])
+
+
+@pytest.mark.parametrize("pause", [0.1, 0.11, 0.15, 0.3])
+def test_a_source_that_is_slower_than_asked_is_looked_at_in_full(pause: float) -> None:
+    assert len(moments(10, (pause, 100))) == pytest.approx(100, abs=1)
+
+
+def test_a_pace_of_none_wants_all() -> None:
+    pace = Pace(None)
+    assert all(pace.wants(now) for now in (0.0, 0.0, 1.0))
 
 
 def test_closing_from_another_thread_ends_the_frames() -> None:

@@ -18,6 +18,7 @@ from sightline.video import FrameOptions
 from sightline.video_container import VideoInfo
 
 _FINISH: Final = 60.0  # seconds for ffmpeg to encode the last frames
+_FINEST_ASPECT: Final = 1000  # of the shape of pixels, the largest number in the fraction
 
 
 class FrameWriter(Protocol):
@@ -42,7 +43,7 @@ def open_writer(
     Args:
         sound: the file whose sound, between the options' start and end, goes along.
         path: where to; its suffix says in which container.
-        info: of it, the size of the frames.
+        info: of it, the size of the frames and the shape of their pixels, which OpenCV cannot note.
         fps: frames per second.
         options: start and end.
 
@@ -58,7 +59,8 @@ def open_writer(
     length = [] if options.end is None else ["-t", str(options.end - options.start)]
     source = ["-ss", str(options.start), *length, "-i", str(sound.absolute())]
     streams = ["-map", "0:v", "-map", "1:a?", "-c:a", "aac"]
-    shown_everywhere = ["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p"]
+    shape = f"setsar=sar={info.pixel_aspect}:max={_FINEST_ASPECT}"
+    shown_everywhere = ["-vf", f"pad=ceil(iw/2)*2:ceil(ih/2)*2,{shape}", "-pix_fmt", "yuv420p"]
     out = [*streams, *shown_everywhere, str(path)]
     with _ffmpeg([program, "-y", "-loglevel", "error", *frames, *source, *out]) as writer:
         yield writer

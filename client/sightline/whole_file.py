@@ -43,6 +43,17 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
         raise
 
 
+def check_writable(path: Path) -> None:
+    """Find out before long work whether its result can be written beside `path`.
+
+    Raises:
+        OSError: the folder is missing or not writable.
+    """
+    part = part_of(path)
+    with naming(path, part), part.open("wb"):
+        part.unlink()
+
+
 @contextmanager
 def naming(path: Path, part: Path | None = None) -> Iterator[None]:
     """Let an error say which file it is about: a write to a full disk cannot, and `part` says little."""

@@ -7,21 +7,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import pytest
 from click.testing import CliRunner, Result
 from support.fake_serving import FakeServing, fake_serving
 from support.tools import tool
 from support.videos import FPS, number_of, undecodable, write_video
 
-from sightline.annotated_video import annotate
 from sightline.cli import main, progress
 from sightline.cli.exits import Exit
-from sightline.detections import Detection, ImageSize, ModelVersion
-from sightline.detections import Result as Found
-from sightline.errors import InvalidOptionError
-from sightline.frame_result import FrameResult
-from sightline.video import FrameOptions, Video
+from sightline.video import Video
 
 FRAMES = 50
 
@@ -93,33 +87,6 @@ def test_a_part_of_the_video_is_drawn_with_its_part_of_the_sound(
     assert streams(drawn) == pytest.approx({"video": 0.8, "audio": 0.8}, abs=0.1)
     with Video(drawn) as after:
         assert [number_of(frame.pixels) for frame in after.frames()] == list(range(10, 30))
-
-
-def record(frame: int, left: float, track: int | None = None) -> FrameResult:
-    size = ImageSize(320, 240)
-    found = Detection.make("R2-D2", 2, 0.9, (0.5, left, 0.8, left + 0.2), size)
-    return FrameResult(frame, frame / FPS, Found("", ModelVersion("m", 1), size, (found,)), (track,))
-
-
-@pytest.mark.parametrize("program", ["ffmpeg", "opencv"])
-def test_a_varying_rate_keeps_its_time(program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every other frame is missing in the second half; in the drawn video its neighbour stands in."""
-    source = write_video(
-        *(tmp_path / "varying.mp4", 100, "-vf", "select=lt(n\\,50)+not(mod(n\\,2))"),
-        *("-fps_mode", "vfr", "-pix_fmt", "yuv420p"),
-    )
-    if program == "opencv":
-        monkeypatch.setenv("PATH", "")  # so that no ffmpeg is found
-    out = tmp_path / "out.mp4"
-    annotate(source, [record(0, 0.1, 7)], out, FrameOptions())
-    with Video(out) as after:
-        times = {number_of(frame.pixels): frame.time for frame in after.frames()}
-    assert max(abs(time - number / FPS) for number, time in times.items()) < 3 / FPS
-
-
-def test_another_kind_of_file_is_refused_before_anything_is_read(tmp_path: Path) -> None:
-    with pytest.raises(InvalidOptionError, match=r"\.mp4"):
-        annotate(tmp_path / "gone.mp4", [], tmp_path / "out.gif", FrameOptions())
 
 
 @pytest.mark.parametrize(
@@ -210,6 +177,17 @@ def test_in_a_pipe_progress_is_plain_lines(
     assert len(lines(result.stdout)) == 3
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="there is no folder that nobody can write to")
+def test_a_folder_that_cannot_be_written_to_is_said_before_any_frame_is_looked_at(
+    server: FakeServing, video: Path
+) -> None:
+    before = server.predicts
+    result = sightline(server, video, "--draw", "/proc/self/drawn.mp4")
+    assert result.exit_code == Exit.LOCAL_FILE
+    assert "/proc/self/drawn.mp4" in result.stderr
+    assert (result.stdout, server.predicts) == ("", before)
+
+
 def test_lines_stay_though_the_drawn_video_could_not_be_written(
     server: FakeServing, video: Path, tmp_path: Path
 ) -> None:
@@ -232,21 +210,6 @@ def test_a_video_is_never_replaced_by_its_own_result(server: FakeServing, video:
     assert video.read_bytes() == before
 
 
-def test_what_ffmpeg_cannot_write_is_said(video: Path, tmp_path: Path) -> None:
-    """A limit of 4 KiB on the size of a file stands in for the full disk."""
-    script = (
-        "import resource, signal, sys; from pathlib import Path;"
-        "from sightline.annotated_video import annotate; from sightline.video import FrameOptions;"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096));"
-        "annotate(Path(sys.argv[1]), [], Path(sys.argv[2]), FrameOptions())"
-    )
-    command = [sys.executable, "-c", script, str(video), str(tmp_path / "out.mp4")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 1 and "OSError: ffmpeg: " in done.stderr
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_service_that_goes_away_midway_ends_the_lines_with_the_error(video: Path, tmp_path: Path) -> None:
     with fake_serving() as server:
         model = server.models["droids"][1]
@@ -267,17 +230,3 @@ def test_a_service_that_goes_away_midway_ends_the_lines_with_the_error(video: Pa
         out = tmp_path / "lines.ndjson"
         assert sightline(server, video, "--out", out).exit_code == Exit.REFUSED
     assert list(tmp_path.iterdir()) == []
-
-
-def test_boxes_follow_their_records(tmp_path: Path) -> None:
-    """With the first record at frame 0 and the next at frame 20, frames 0 to 19 bear the first one's box."""
-    source = write_video(tmp_path / "film.mp4", 40)
-    out = tmp_path / "out.mp4"
-    annotate(source, [record(0, 0.1), record(20, 0.6)], out, FrameOptions())
-    with Video(out) as after, Video(source) as before:
-        changed = [
-            cv2.absdiff(a.pixels, b.pixels)[120:192].max(axis=(0, 2)) > 90
-            for a, b in zip(after.frames(), before.frames(), strict=True)
-        ]
-    left = [columns[30:100].any() and not columns[190:260].any() for columns in changed]
-    assert left == [True] * 20 + [False] * 20

@@ -26,7 +26,7 @@ from sightline.options import DetectOptions
 from sightline.pipeline import DEFAULT_IN_FLIGHT, detect_frames
 from sightline.video import FALLBACK_FPS, FrameOptions, Video
 from sightline.video_writer import keeps_sound
-from sightline.whole_file import whole_file
+from sightline.whole_file import check_writable, whole_file
 
 
 def frame_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -141,6 +141,7 @@ def _check_drawable(video: str, draw: Path) -> None:
     if draw.suffix.lower() not in SUFFIXES:
         raise click.UsageError(f"--draw {draw} should end in one of {', '.join(SUFFIXES)}")
     _check_folder(draw)
+    check_writable(draw)
     if not keeps_sound():
         click.echo("ffmpeg is not on the path: the drawn video will have no sound", err=True)
 

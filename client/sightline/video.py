@@ -149,7 +149,7 @@ class Video:
         `frames` did not go to the end, or no more was promised.
         """
         promised = self.info.duration
-        if not self.ended or promised is None:
+        if not self.ended or promised is None or not self.info.fps:  # without a rate it is a sound's cover
             return None
         if promised - self._reached <= max(_SHORT, _SHORT_SHARE * promised):
             return None

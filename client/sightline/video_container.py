@@ -63,25 +63,22 @@ def codec(capture: cv2.VideoCapture) -> str:
 
 def read_info(capture: cv2.VideoCapture, path: Path) -> VideoInfo:
     """What is said of a video whose first frame has just been decoded."""
-    fps = capture.get(cv2.CAP_PROP_FPS)
-    fps = fps if 0 < fps <= _MOST_FPS else 0.0
+    clock = capture.get(cv2.CAP_PROP_FPS)
+    fps = clock if 0 < clock <= _MOST_FPS else 0.0
+    return VideoInfo(*frame_size(capture), fps, _duration(capture, path, clock), _pixel_aspect(capture))
+
+
+def _duration(capture: cv2.VideoCapture, path: Path, clock: float) -> float | None:
     count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-    duration = count / fps if fps and count > 0 else None
-    if duration is not None:
-        with path.open("rb") as file:
-            if file.read(len(_MATROSKA)) == _MATROSKA:  # it tells when it ends, not how long it lasts
-                duration = _positive(duration - _begin(capture, fps))
-    return VideoInfo(*frame_size(capture), fps, duration, _pixel_aspect(capture))
-
-
-def _begin(capture: cv2.VideoCapture, fps: float) -> float:
-    """The time stamp of the first frame in seconds; OpenCV's own times begin with 0 all the same."""
-    told = capture.get(cv2.CAP_PROP_PTS) / fps - capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-    return max(told, 0.0)
-
-
-def _positive(seconds: float) -> float | None:
-    return seconds if seconds > 0 else None
+    if not (0 < clock < math.inf and count > 0):
+        return None
+    duration: float = count / clock
+    with path.open("rb") as file:
+        if file.read(len(_MATROSKA)) == _MATROSKA:  # it tells when it ends, not how long it lasts
+            # A frame's time stamp goes on from the begin that it was given; its position counts from 0.
+            stamp, position = capture.get(cv2.CAP_PROP_PTS) / clock, capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            duration -= max(stamp - position, 0.0)
+    return duration if duration > 0 else None
 
 
 def _pixel_aspect(capture: cv2.VideoCapture) -> float:

@@ -102,13 +102,11 @@ def encoded(images: Sequence[ImageInput], arrays_as: ArrayFormat) -> list[bytes 
     for image in images:
         try:
             loaded = load(image)
+            sent = loaded if isinstance(loaded, bytes) else encode(loaded)
         except InputError as fault:
             pictures.append(fault)
             continue
-        if isinstance(loaded, bytes):
-            pictures.append(loaded or NoImageError("the image is empty (0 bytes)"))
-        else:
-            pictures.append(encode(loaded))
+        pictures.append(sent or NoImageError("the image is empty (0 bytes)"))
     return pictures
 
 

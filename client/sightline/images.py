@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.errors import NoImageError, TooManyPixelsError, TruncatedImageError
+from sightline.errors import InputError, NoImageError, TooManyPixelsError, TruncatedImageError
 from sightline.image_header import SIDEWAYS, ImageHeader, read_header
 
 DEFAULT_MAX_PIXELS: Final = 50_000_000  # 150 MB decoded; a 48-megapixel phone picture passes
@@ -32,6 +32,9 @@ _TURNS: Final[Mapping[int, Callable[[Any], Any]]] = {
     7: lambda pixels: cv2.rotate(cv2.transpose(pixels), cv2.ROTATE_180),
     8: partial(cv2.rotate, rotateCode=cv2.ROTATE_90_COUNTERCLOCKWISE),
 }
+# Pixels a side: libjpeg's and libpng's own limits; the formats' are a little or much higher.
+_LONGEST_JPEG: Final = 65_500
+_LONGEST_PNG: Final = 1_000_000
 JPEG_REDUCTIONS: Final = tuple(_REDUCED)  # by which a side is divided, the strongest first
 
 
@@ -151,18 +154,32 @@ def _factor(header: ImageHeader, at_least: tuple[int, int]) -> int:
 
 
 def encode_jpeg(pixels: NDArray[np.uint8], *, quality: int = 90) -> bytes:
-    """Encode RGB uint8 [h, w, 3] as JPEG; quality 1 to 100."""
-    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    ok, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    if not ok:
-        raise ValueError(f"OpenCV cannot encode an array of shape {pixels.shape}")
-    return data.tobytes()
+    """Encode RGB uint8 [h, w, 3] as JPEG; quality 1 to 100.
+
+    Raises:
+        InputError: the picture is too long for one.
+    """
+    return _encode(pixels, "JPEG", ".jpg", [cv2.IMWRITE_JPEG_QUALITY, quality], longest=_LONGEST_JPEG)
 
 
 def encode_png(pixels: NDArray[np.uint8]) -> bytes:
-    """Encode RGB uint8 [h, w, 3] as PNG: nothing is lost, at about eight times the bytes of a JPEG."""
-    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    ok, data = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    """Encode RGB uint8 [h, w, 3] as PNG: nothing is lost, at about eight times the bytes of a JPEG.
+
+    Raises:
+        InputError: the picture is too long for one.
+    """
+    return _encode(pixels, "PNG", ".png", [cv2.IMWRITE_PNG_COMPRESSION, 1], longest=_LONGEST_PNG)
+
+
+def _encode(
+    pixels: NDArray[np.uint8], kind: str, suffix: str, parameters: Sequence[int], *, longest: int
+) -> bytes:
+    height, width = pixels.shape[:2]
+    if max(height, width) > longest:
+        raise InputError(
+            f"a picture of {width} x {height} pixels is too long for a {kind}, which takes {longest} a side"
+        )
+    ok, data = cv2.imencode(suffix, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), parameters)
     if not ok:
         raise ValueError(f"OpenCV cannot encode an array of shape {pixels.shape}")
     return data.tobytes()

@@ -102,6 +102,18 @@ def test_drawn_pictures_show_the_boxes(url: str, photos: Path, tmp_path: Path) -
     assert after.max() > 150 > before.max()
 
 
+def test_a_picture_too_long_to_be_drawn_is_named_and_the_others_are_done(
+    url: str, photos: Path, tmp_path: Path
+) -> None:
+    (photos / "long.png").write_bytes(encode_png(np.zeros((2, 70_000, 3), np.uint8)))
+    drawn = tmp_path / "drawn"
+    result = sightline("detect", "--json", "--gateway", url, "--draw", drawn, photos)
+    assert result.exit_code == Exit.SOME_FAILED
+    assert ["error" in line for line in lines(result)] == [False] * 3
+    assert "long.png: not drawn: a picture of 70000 x 2 pixels is too long" in result.stderr
+    assert sorted(path.name for path in drawn.iterdir()) == ["bright.jpg", "dark.jpg"]
+
+
 def test_equal_names_from_two_folders_are_kept_apart(url: str, photos: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()

@@ -28,7 +28,7 @@ from sightline.batch.sources import Source, find_sources
 from sightline.batch.tasks import Example
 from sightline.batch.work import Work
 from sightline.detections import Detection, ImageSize, ModelVersion, Result
-from sightline.images import encode_jpeg
+from sightline.images import encode_jpeg, encode_png
 from sightline.options import DetectOptions
 from sightline.video import Frame
 
@@ -94,6 +94,12 @@ def test_two_models_that_disagree_are_the_clearest_sign() -> None:
     unsure.see_picture(encode_jpeg(scene(1)), result(found(0.9)))
     unsure.see_picture(encode_jpeg(scene(2)), result(found(0.9, label="BB-8")))
     assert [(e.reason, e.priority) for e in unsure.examples()] == [("disagreement", 1.0)]
+
+
+def test_a_picture_that_no_jpeg_holds_is_not_collected() -> None:
+    unsure = Unsure(Thresholds(DetectOptions(threshold=0.5)), SOURCE)
+    unsure.see_picture(encode_png(np.zeros((2, 70_000, 3), np.uint8)), result(found(0.51)))
+    assert unsure.examples() == ()
 
 
 def test_pictures_that_look_alike_have_fingerprints_that_do() -> None:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from sightline.errors import (
     InputError,
+    InputError,
     NoImageError,
     NotAnImageError,
     TooManyPixelsError,
@@ -18,7 +19,7 @@ from sightline.errors import (
 )
 from sightline.geometry import Fit, Stretch
 from sightline.image_header import read_header
-from sightline.images import decode, encode_jpeg, finish, read_encoded
+from sightline.images import decode, encode_jpeg, encode_png, finish, read_encoded
 
 ORIENTATION = 0x0112
 
@@ -195,6 +196,14 @@ def test_encoding_is_the_inverse() -> None:
     pixels = decode(JPEG).pixels
     again = decode(encode_jpeg(pixels, quality=95)).pixels
     assert np.abs(again.astype(int) - pixels.astype(int)).mean() < 2
+
+
+def test_a_picture_too_long_for_its_format_is_refused_with_its_size() -> None:
+    with pytest.raises(InputError, match="70000 x 2 pixels is too long for a JPEG"):
+        encode_jpeg(np.zeros((2, 70_000, 3), np.uint8))
+    with pytest.raises(InputError, match="2 x 1000001 pixels is too long for a PNG"):
+        encode_png(np.zeros((1_000_001, 2, 3), np.uint8))
+    assert decode(encode_png(np.zeros((2, 70_000, 3), np.uint8))).width == 70_000
 
 
 @pytest.mark.parametrize("progressive", [True, False])

@@ -19,6 +19,7 @@ from sightline.batch.sources import Source
 from sightline.batch.tasks import Example
 from sightline.contract import DEFAULT_MAX_DETECTIONS, DEFAULT_THRESHOLD, ModelRef
 from sightline.detections import Detection, Result
+from sightline.errors import InputError
 from sightline.images import decode, encode_jpeg
 from sightline.inputs import ImageInput
 from sightline.options import DetectOptions
@@ -95,7 +96,10 @@ class Unsure:
 
     def see_picture(self, content: bytes, result: Result) -> None:
         """Judge a picture by itself."""
-        pixels = decode(content).pixels
+        try:
+            pixels = decode(content).pixels
+        except InputError:  # a service may take larger ones than are decoded here
+            return
         self._judge(pixels, result, self._source.name)
 
     def see_frame(self, frame: Frame, result: Result) -> None:
@@ -127,7 +131,10 @@ class Unsure:
         mark = fingerprint(pixels)
         if any(look_alike(mark, other.fingerprint) and other.priority >= priority for other in self._kept):
             return
-        jpeg = encode_jpeg(pixels, quality=_JPEG_QUALITY)
+        try:
+            jpeg = encode_jpeg(pixels, quality=_JPEG_QUALITY)
+        except InputError:  # too long for a JPEG, and for labelling
+            return
         example = Example(priority, reason, mark, title, jpeg, replace(result, _shown=None).to_dict())
         rest = [other for other in self._kept if not look_alike(mark, other.fingerprint)]
         self._kept = sorted([*rest, example], key=lambda item: -item.priority)[: self._limit]

@@ -75,7 +75,11 @@ def detect_command(
                     continue
                 writer.write(source, outcome)
                 if drawn is not None and isinstance(content, bytes):
-                    _draw(content, outcome, drawn.take(source, ".jpg"))
+                    try:
+                        _draw(content, outcome, drawn.take(source, ".jpg"))
+                    except InputError as fault:  # found, but no JPEG holds it
+                        failed += 1
+                        click.echo(f"{source}: not drawn: {fault.detail}", err=True)
             progress.advance(len(batch))
     writer.finish()
     raise SystemExit(Exit.SOME_FAILED if failed else Exit.OK)
@@ -105,7 +109,11 @@ def _read(path: Path) -> bytes | InputError:
 
 
 def _draw(content: bytes, result: Result, path: Path) -> None:
-    """Write the picture with its boxes."""
+    """Write the picture with its boxes.
+
+    Raises:
+        InputError: it has too many pixels, or too many a side for a JPEG.
+    """
     from sightline.draw import draw
     from sightline.images import decode, encode_jpeg
 

@@ -16,6 +16,7 @@ from sightline.detections import Result
 from sightline.errors import InputError, SightlineError
 from sightline.gateway_address import DEFAULT_TIMEOUT, GatewayAddress
 from sightline.http_exchange import ArrayFormat, Asked, Exchange
+from sightline.http_limit import CallLimit, send_in_time
 from sightline.inputs import ImageInput
 from sightline.options import DetectOptions
 from sightline.served_models import ServedModel
@@ -54,6 +55,7 @@ class Gateway:
         self.address = _address(url, model, timeout, api_key, headers)
         self._arrays_as: ArrayFormat = arrays_as
         self._client = httpx.Client(transport=transport)
+        self._limit = CallLimit()
 
     def detect(
         self,
@@ -118,7 +120,7 @@ class Gateway:
 
     def _do(self, step: httpx.Request | float) -> httpx.Response | None:
         if isinstance(step, httpx.Request):
-            return self._client.send(step)
+            return self._limit.send(self._client, step)
         time.sleep(step)
         return None
 
@@ -206,7 +208,7 @@ class AsyncGateway:
 
     async def _do(self, step: httpx.Request | float) -> httpx.Response | None:
         if isinstance(step, httpx.Request):
-            return await self._client.send(step)
+            return await send_in_time(self._client, step)
         await asyncio.sleep(step)
         return None
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import httpx
 import numpy as np
@@ -12,7 +16,7 @@ import pytest
 
 from sightline import errors
 from sightline.contract import ModelRef
-from sightline.http import Gateway
+from sightline.http import AsyncGateway, Gateway
 from sightline.http_exchange import BATCH_BYTES, BATCH_IMAGES, MAX_ATTEMPTS, ArrayFormat
 from sightline.images import decode, encode_jpeg
 from sightline.options import DetectOptions
@@ -66,6 +70,80 @@ def test_a_lost_connection_is_tried_again(lost: Exception) -> None:
         assert gateway.detect(DARK).id == "1"
     assert len(script.asked) == 3
     assert len({request.headers["X-Request-Id"] for request in script.asked}) == 1
+
+
+@contextmanager
+def dripping(at_once: bytes) -> Iterator[str]:
+    """A server that answers `at_once`, and then a byte every twentieth of a second without an end."""
+    over = threading.Event()
+
+    def answer(connection: socket.socket) -> None:
+        with connection:
+            connection.sendall(at_once)
+            try:
+                while not over.wait(0.05):
+                    connection.sendall(b"a")
+            except OSError:
+                pass  # the client has left
+
+    def serve(listener: socket.socket) -> None:
+        try:
+            while True:
+                threading.Thread(target=answer, args=(listener.accept()[0],), daemon=True).start()
+        except OSError:
+            pass  # closed
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            over.set()
+            listener.shutdown(socket.SHUT_RDWR)
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n"
+
+
+@pytest.mark.parametrize("at_once", [HEAD, HEAD + b"\r\n"], ids=["headers", "body"])
+def test_an_answer_that_trickles_in_is_given_up(at_once: bytes) -> None:
+    async def awaited(url: str) -> None:
+        gateway = AsyncGateway(url)
+        try:
+            await gateway.detect(DARK, timeout=0.3)
+        finally:
+            await gateway.close()
+
+    with dripping(at_once) as url:
+        for ask in (
+            lambda: Gateway(url).detect(DARK, timeout=0.3),
+            lambda: asyncio.run(awaited(url)),
+        ):
+            begun = time.monotonic()
+            with pytest.raises(errors.DeadlineError):
+                ask()
+            assert 0.2 < time.monotonic() - begun < 2
+
+
+def test_a_server_that_takes_a_request_in_drops_is_given_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        over = threading.Event()
+
+        def take() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                while not over.wait(0.05):
+                    connection.recv(2**16)
+
+        taker = threading.Thread(target=take)
+        taker.start()
+        begun = time.monotonic()
+        with Gateway(f"http://127.0.0.1:{listener.getsockname()[1]}") as gateway:
+            with pytest.raises(errors.DeadlineError):
+                gateway.detect(b"x" * 2**26, timeout=0.3)
+            assert time.monotonic() - begun < 2
+        over.set()
+        taker.join()
 
 
 def test_no_attempt_is_made_past_the_deadline() -> None:

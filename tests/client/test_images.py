@@ -11,7 +11,6 @@ from PIL import Image
 
 from sightline.errors import (
     InputError,
-    InputError,
     NoImageError,
     NotAnImageError,
     TooManyPixelsError,

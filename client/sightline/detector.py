@@ -145,7 +145,10 @@ class Serving:
 
     def models(self) -> list[ServedModel]:
         """The one model that is asked; TensorFlow Serving does not list what it has."""
-        return [ServedModel(self.model.name, True, self.stub.status(self.model))]
+        ref = self.model
+        if ref.label is not None:  # which Serving ignores here
+            ref = ModelRef(ref.name, self.catalog.refresh(ref).version)
+        return [ServedModel(ref.name, True, self.stub.status(ref))]
 
     def card(self, model: str | ModelRef | None = None) -> ModelCard | None:
         """What the model says of itself now; None where it carries no card."""

@@ -62,6 +62,8 @@ class Detector(Protocol):
     def models(self) -> list[ServedModel]:
         """The models that can be asked and the states of their versions.
 
+        Where the detector's own model is a version or a label, that version alone.
+
         Raises:
             SightlineError: the service cannot be reached, or does not know the model.
         """

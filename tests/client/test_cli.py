@@ -121,6 +121,18 @@ def test_models_names_one_alone_where_it_is_asked_for(url: str) -> None:
     assert "lists no model 'nomodel'; it lists droids" in result.stderr
 
 
+def test_models_shows_the_version_or_the_label_that_is_asked_for() -> None:
+    versions = {1: FakeVersion(labels=("stable",)), 2: FakeVersion()}
+    with fake_serving({"droids": versions}) as server, running_gateway(server.target) as url:
+        for way in (["--gateway", url], ["--serving", server.target]):
+            for ref, number in (("versions/2", 2), ("labels/stable", 1)):
+                told = CliRunner().invoke(main, ["models", *way, "--model", f"droids/{ref}"])
+                assert told.output == f"droids (default)\t{number}\tAVAILABLE\n"
+            for ref in ("versions/9", "labels/gone"):
+                told = CliRunner().invoke(main, ["models", *way, "--model", f"droids/{ref}"])
+                assert (told.exit_code, told.stdout) == (Exit.REFUSED, "")
+
+
 @pytest.mark.parametrize("address", ["http://127.0.0.1:8500", ""])
 def test_an_address_that_is_no_servings_is_a_usage_error(address: str) -> None:
     result = CliRunner().invoke(main, ["models", "--serving", address, "--model", "droids"])

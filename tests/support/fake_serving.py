@@ -258,6 +258,9 @@ class FakeServing:
         name = request.model_spec.name
         if name not in self.models:
             raise Refusal(grpc.StatusCode.NOT_FOUND, f"Could not find any versions of model {name}")
+        wanted = request.model_spec.version.value if request.model_spec.HasField("version") else None
+        if wanted is not None and wanted not in self.models[name]:
+            raise Refusal(grpc.StatusCode.NOT_FOUND, f"Could not find version {wanted} of model {name}")
         states = [
             wire.ModelVersionStatus(
                 version=number,
@@ -265,6 +268,7 @@ class FakeServing:
                 status=wire.StatusProto(),
             )
             for number, version in self.models[name].items()
+            if wanted in (None, number)  # a label is ignored
         ]
         return wire.GetModelStatusResponse(model_version_status=states)
 

@@ -20,7 +20,7 @@ from sightline.served_models import ServedModel
 @click.option("--card", is_flag=True, help="Show the model's card instead: labels, input size, metrics.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def models_command(*, connection: Connection, card: bool, as_json: bool) -> None:
-    """List the models and the states of their versions; with --model that one alone.
+    """List the models and the states of their versions; with --model that one, or that version, alone.
 
     TensorFlow Serving lists none, so with --serving it is always the one that --model names.
     """

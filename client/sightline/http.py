@@ -14,7 +14,7 @@ from sightline import http_exchange as exchange
 from sightline.contract import ModelCard, ModelRef
 from sightline.detections import Result
 from sightline.errors import InputError, SightlineError
-from sightline.gateway_address import DEFAULT_TIMEOUT, GatewayAddress
+from sightline.gateway_address import DEFAULT_TIMEOUT, GatewayAddress, key_header
 from sightline.http_exchange import ArrayFormat, Asked, Exchange
 from sightline.http_limit import CallLimit, send_in_time
 from sightline.inputs import ImageInput
@@ -220,10 +220,7 @@ def _address(
     api_key: str | None,
     headers: Mapping[str, str] | None,
 ) -> GatewayAddress:
-    if not url.startswith(("http://", "https://")):
-        raise ValueError(f"a gateway's address begins with http:// or https://, not {url!r}")
-    key = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
-    return GatewayAddress(url, _ref(model), timeout, {**key, **(headers or {})})
+    return GatewayAddress(url, _ref(model), timeout, {**key_header(api_key), **(headers or {})})
 
 
 def _ref(model: str | ModelRef | None) -> ModelRef | None:

@@ -11,7 +11,6 @@ import orjson
 from sightline.errors import (
     BodyTooLargeError,
     DeadlineError,
-    InputError,
     NotFoundError,
     RateLimitError,
     ServingError,
@@ -24,12 +23,14 @@ from sightline.errors import (
 _BY_CODE: Final = {cls.code: cls for cls in every_error()}
 # For answers that are no problem documents, such as those of a proxy in between.
 _BY_STATUS: Final[Mapping[int, type[SightlineError]]] = {
-    400: InputError,
+    400: NotFoundError,  # ours explains itself; other servers answer so to an address that they do not have
     401: UnauthorizedError,
     403: UnauthorizedError,
     404: NotFoundError,
+    405: NotFoundError,
     413: BodyTooLargeError,
     429: RateLimitError,
+    501: NotFoundError,
     502: UnavailableError,
     503: UnavailableError,
     504: DeadlineError,
@@ -45,9 +46,15 @@ def error_of(response: httpx.Response) -> SightlineError:
     if isinstance(problem, dict) and problem.get("code") in _BY_CODE:
         return error_of_problem(problem, retry_after(response))
     cls = _BY_STATUS.get(response.status_code, ServingError if response.is_server_error else SightlineError)
+    hint = "; is there a Sightline gateway at that address?" if cls is NotFoundError else ""
+    if isinstance(problem, dict) and problem.keys() == {"error"}:  # all that its REST API says
+        hint = (
+            f": {problem['error']}. That reads like TensorFlow Serving's REST API; give the address of a "
+            "Sightline gateway, or ask Serving at its gRPC port"
+        )
     return cls(
         f"{response.url} answered {response.status_code} {response.reason_phrase}, "
-        "which is no answer of Sightline's"
+        f"which is no answer of Sightline's{hint}"
     )
 
 

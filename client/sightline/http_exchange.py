@@ -141,10 +141,19 @@ def detect(at: GatewayAddress, asked: Asked) -> Exchange[list[Result | InputErro
 
 
 def models(at: GatewayAddress) -> Exchange[list[ServedModel]]:
-    """Ask which models there are."""
+    """Ask which models there are; or about one version or label, where the address names it."""
     answer = yield from _get(at, "/v1/models")
     try:
-        return [_served_model(item) for item in answer["models"]]
+        listed = [_served_model(item) for item in answer["models"]]
+        ref = at.model
+        if ref is None or str(ref) == ref.name:
+            return listed
+        default = any(model.default for model in listed if model.name == ref.name)
+        if ref.label is not None:  # of which the states say nothing
+            known = yield from _get(at, at.path(ref, "/card"))
+            ref = ModelRef(ref.name, int(known["model"]["version"]))
+        answer = yield from _get(at, at.path(ref))
+        return [_served_model({**answer, "default": default})]
     except (KeyError, TypeError, ValueError) as fault:
         raise ServingError(f"the gateway's list of models cannot be read: {fault!r}") from None
 
@@ -191,6 +200,8 @@ def _send(
         except httpx.TimeoutException:
             raise DeadlineError(f"the gateway at {at.url} did not answer in time") from None
         except httpx.TransportError as lost:
+            if isinstance(lost, httpx.RemoteProtocolError) and str(lost).startswith("illegal"):
+                raise ServingError(f"what listens at {at.url} does not speak HTTP: {lost}") from None
             fault = UnavailableError(f"the gateway at {at.url} cannot be reached: {lost}")
         else:
             if response is None:

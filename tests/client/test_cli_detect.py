@@ -149,6 +149,8 @@ def test_coco_is_one_list(url: str, photos: Path) -> None:
     [
         (("--gateway", "http://127.0.0.1:9", "--timeout", "1"), Exit.TRY_AGAIN, "cannot be reached"),
         (("--gateway", "localhost:8080"), Exit.USAGE, "http://"),
+        (("--gateway", "http://host:port"), Exit.USAGE, "Invalid port"),
+        (("--api-key", "secret\n"), Exit.USAGE, "without spaces and line breaks"),
         (("--serving", "127.0.0.1:9"), Exit.USAGE, "--model"),
         (("--serving", "127.0.0.1:9", "--model", "a/b/c"), Exit.USAGE, "NAME/versions/3"),
         (("--serving", "127.0.0.1:9", "--gateway", "http://a", "--model", "a"), Exit.USAGE, "not both"),

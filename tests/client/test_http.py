@@ -171,7 +171,10 @@ def test_what_ran_out_of_time_is_not_sent_again() -> None:
         (502, errors.UnavailableError),
         (504, errors.DeadlineError),
         (413, errors.BodyTooLargeError),
+        (400, errors.NotFoundError),
         (404, errors.NotFoundError),
+        (405, errors.NotFoundError),
+        (501, errors.NotFoundError),
         (403, errors.UnauthorizedError),
         (500, errors.ServingError),
         (418, errors.SightlineError),
@@ -183,6 +186,27 @@ def test_a_proxys_answer_becomes_an_error_by_its_status(
     script = Script(*(httpx.Response(status, html="<h1>nginx</h1>") for _ in range(MAX_ATTEMPTS)))
     with Gateway("http://gateway", transport=script) as gateway, pytest.raises(error, match=str(status)):
         gateway.detect(DARK)
+
+
+def test_what_is_no_gateway_is_said_to_be_none() -> None:
+    refused = httpx.Response(400, json={"error": "Malformed request: POST /v1/detect"})
+    with (
+        Gateway("http://gateway", transport=Script(refused)) as gateway,
+        pytest.raises(errors.NotFoundError, match="TensorFlow Serving's REST API; give the address of"),
+    ):
+        gateway.detect(DARK)
+    page = httpx.Response(404, html="<h1>not here</h1>")
+    with (
+        Gateway("http://gateway", transport=Script(page)) as gateway,
+        pytest.raises(errors.NotFoundError, match="is there a Sightline gateway at that address"),
+    ):
+        gateway.models()
+    other = Script(httpx.RemoteProtocolError("illegal request line"))
+    with (
+        Gateway("http://gateway", transport=other) as gateway,
+        pytest.raises(errors.ServingError, match="does not speak HTTP"),
+    ):
+        gateway.models()
 
 
 @pytest.mark.parametrize(
@@ -244,9 +268,28 @@ def test_a_label_with_a_comma_cannot_be_said() -> None:
         gateway.detect(DARK, DetectOptions(classes={"a,b"}))
 
 
-def test_an_address_of_another_kind_is_refused() -> None:
-    with pytest.raises(ValueError, match="http://"):
-        Gateway("localhost:8080")
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("localhost:8080", "begins with http:// or https://"),
+        ("http://", "names no host"),
+        ("http://a host", "holds a space"),
+        ("http://host:port", "cannot be read: Invalid port"),
+        ("http://host:99999", "ports are 1 to 65535"),
+        ("http://a..b", "cannot be read"),
+        ("http://host/?model=droids", "give it without"),
+    ],
+)
+def test_an_address_of_another_kind_is_refused(url: str, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        Gateway(url)
+
+
+@pytest.mark.parametrize("key", ["", "clé", "secret\n", "two words"])
+def test_a_key_that_no_header_carries_is_refused_and_not_shown(key: str) -> None:
+    with pytest.raises(ValueError, match="an API key is") as told:
+        Gateway("http://gateway", api_key=key)
+    assert not key or key not in str(told.value)
 
 
 def test_connections_are_kept_alive() -> None:

@@ -115,10 +115,8 @@ def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
             if ctx.get_parameter_source("gateway") is click.core.ParameterSource.COMMANDLINE:
                 raise click.UsageError("give --gateway or --serving, not both")
             gateway = None  # an explicit --serving goes before the environment
-        if gateway and not gateway.startswith(("http://", "https://")):
-            raise click.BadParameter(
-                f"{gateway!r} does not begin with http:// or https://", param_hint="--gateway"
-            )
+        if not serving:
+            _check_gateway(gateway or DEFAULT_GATEWAY, api_key)
         if serving and model is None:
             raise click.UsageError("--serving needs --model NAME: TensorFlow Serving has no default model")
         if labels is not None:
@@ -127,6 +125,19 @@ def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(*args, connection=connection, **rest)
 
     return wrapped
+
+
+def _check_gateway(gateway: str, api_key: str | None) -> None:
+    from sightline.gateway_address import check_url, key_header
+
+    try:
+        check_url(gateway)
+    except ValueError as fault:
+        raise click.BadParameter(str(fault), param_hint="--gateway") from None
+    try:
+        key_header(api_key)
+    except ValueError as fault:
+        raise click.BadParameter(str(fault), param_hint="--api-key") from None
 
 
 def _check_labels(labels: str, serving: str | None) -> None:

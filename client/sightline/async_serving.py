@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 from sightline.contract import SERVING_TIMEOUT, ModelCard, ModelRef
 from sightline.detections import Result
 from sightline.detector import Serving
-from sightline.errors import InputError
+from sightline.errors import InputError, SightlineError
 from sightline.images import DEFAULT_MAX_PIXELS
 from sightline.inputs import ImageInput
 from sightline.options import DetectOptions
@@ -47,6 +47,7 @@ class AsyncServing:
         threads: int = DEFAULT_THREADS,
     ) -> None:
         self._serving = Serving(target, model=model, labels=labels, max_pixels=max_pixels, timeout=timeout)
+        self._closed = False
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="sightline")
 
     async def detect(
@@ -85,6 +86,7 @@ class AsyncServing:
 
     async def close(self) -> None:
         """Close the connection, once the calls under way have ended."""
+        self._closed = True
         await asyncio.to_thread(self._threads.shutdown)
         self._serving.close()
 
@@ -97,4 +99,6 @@ class AsyncServing:
         await self.close()
 
     async def _run(self, call: Callable[[], T]) -> T:
+        if self._closed:
+            raise SightlineError("this AsyncServing was closed; make another")
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)

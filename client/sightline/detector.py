@@ -27,7 +27,7 @@ from sightline.errors import (
 from sightline.families import RawDetections
 from sightline.geometry import Fit, Stretch
 from sightline.images import DEFAULT_MAX_PIXELS, Encoded, Picture, finish, read_encoded
-from sightline.inputs import ImageInput, load
+from sightline.inputs import ImageInput, load, several
 from sightline.options import DetectOptions
 from sightline.postprocess import select
 from sightline.served_models import ServedModel
@@ -116,6 +116,7 @@ class Serving:
     ) -> list[Result | InputError]:
         """Find the objects in several pictures; see `sightline.interface.Detector.detect_many`."""
         begun = time.perf_counter()
+        images = several(images)
         deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
         answer = self._answer(
             ModelRef.of(model or self.model), [_loaded(image) for image in images], deadline

@@ -120,6 +120,7 @@ class Gateway:
 
     def _do(self, step: httpx.Request | float) -> httpx.Response | None:
         if isinstance(step, httpx.Request):
+            _check_open(self._client)
             return self._limit.send(self._client, step)
         time.sleep(step)
         return None
@@ -208,6 +209,7 @@ class AsyncGateway:
 
     async def _do(self, step: httpx.Request | float) -> httpx.Response | None:
         if isinstance(step, httpx.Request):
+            _check_open(self._client)
             return await send_in_time(self._client, step)
         await asyncio.sleep(step)
         return None
@@ -221,6 +223,11 @@ def _address(
     headers: Mapping[str, str] | None,
 ) -> GatewayAddress:
     return GatewayAddress(url, _ref(model), timeout, {**key_header(api_key), **(headers or {})})
+
+
+def _check_open(client: httpx.Client | httpx.AsyncClient) -> None:
+    if client.is_closed:
+        raise SightlineError("this Gateway was closed; make another")
 
 
 def _ref(model: str | ModelRef | None) -> ModelRef | None:

@@ -38,7 +38,7 @@ from sightline.errors import (
 from sightline.gateway_address import GatewayAddress
 from sightline.http_errors import error_of, error_of_problem, retry_after
 from sightline.images import encode_jpeg, encode_png
-from sightline.inputs import ImageInput, load
+from sightline.inputs import ImageInput, load, several
 from sightline.options import DetectOptions
 from sightline.served_models import ServedModel, VersionStatus
 from sightline.shown import Shown
@@ -96,10 +96,14 @@ class Asked:
 
 
 def encoded(images: Sequence[ImageInput], arrays_as: ArrayFormat) -> list[bytes | InputError]:
-    """Each picture as it will be sent: files as they are, pixels encoded."""
+    """Each picture as it will be sent: files as they are, pixels encoded.
+
+    Raises:
+        InputError: the list is none, but a picture.
+    """
     encode = _ENCODERS[arrays_as]
     pictures: list[bytes | InputError] = []
-    for image in images:
+    for image in several(images):
         try:
             loaded = load(image)
             sent = loaded if isinstance(loaded, bytes) else encode(loaded)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias, Union, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.errors import NoImageError, NotAnImageError
+from sightline.errors import InputError, NoImageError, NotAnImageError
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -47,6 +48,21 @@ def load(image: ImageInput) -> bytes | NDArray[np.uint8]:
     raise NotAnImageError(
         f"a {type(image).__name__} is no picture; give a path, bytes, an array, a PIL image or an open file"
     )
+
+
+def several(images: object) -> list[Any]:
+    """The pictures of a list, or of anything else that gives them one after the other.
+
+    Raises:
+        InputError: it is one picture, whose letters or rows would be taken for pictures.
+    """
+    one = isinstance(images, str | os.PathLike | bytes | bytearray | memoryview) or hasattr(images, "read")
+    rows = isinstance(images, np.ndarray) and (images.ndim < 3 or images.shape[2:] == (3,))
+    if one or rows or not isinstance(images, Iterable):
+        raise InputError(
+            f"detect_many takes a list of pictures, not a {type(images).__name__}; detect takes one"
+        )
+    return list(images)
 
 
 def read_file(path: Path) -> bytes:

@@ -55,6 +55,7 @@ class Detector(Protocol):
         A picture that cannot be read gives its error in its place and leaves the others alone.
 
         Raises:
+            InputError: `images` is one picture, not a list.
             SightlineError: the model is missing, or a server fails.
         """
         ...

@@ -107,6 +107,7 @@ class ServingStub:
             raise ValueError(f"the address of a Serving is host:port or begins with dns:///, not {target!r}")
         self.target = target
         self.timeout = timeout
+        self._closed = False
         self._channel = (
             grpc.insecure_channel(target, options=_CHANNEL_OPTIONS)
             if credentials is None
@@ -163,6 +164,7 @@ class ServingStub:
 
     def close(self) -> None:
         """Close the connection; calls under way are cancelled."""
+        self._closed = True
         self._channel.close()
 
     def __enter__(self) -> ServingStub:
@@ -187,6 +189,12 @@ class ServingStub:
             return method(request, timeout=self.timeout if timeout is None else timeout)
         except grpc.RpcError as fault:
             raise self._translate(fault) from None
+        except ValueError:  # gRPC's word for a closed channel
+            if not self._closed:
+                raise
+            raise SightlineError(
+                f"the connection to Serving at {self.target} was closed; open another"
+            ) from None
 
     def _translate(self, fault: grpc.RpcError) -> SightlineError:
         code, details = fault.code(), fault.details() or ""

@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -16,6 +17,7 @@ from support.fake_serving import FakeServing, fake_serving
 from support.running_gateway import running_gateway
 
 from sightline import errors
+from sightline.async_serving import AsyncServing
 from sightline.contract import ModelRef
 from sightline.detections import Result
 from sightline.detector import Serving
@@ -178,6 +180,35 @@ def test_a_slow_server_is_told_in_the_same_way(detector: Detector, server: FakeS
             detector.detect(DARK, timeout=0.2)
     finally:
         server.behaviour.delay = 0
+
+
+def test_both_ways_refuse_one_picture_in_place_of_a_list(detector: Detector, tmp_path: Path) -> None:
+    (tmp_path / "one.jpg").write_bytes(DARK)
+    one: Any
+    for one in (str(tmp_path / "one.jpg"), tmp_path / "one.jpg", DARK, PIXELS, io.BytesIO(DARK), 1):
+        with pytest.raises(errors.InputError, match="takes a list of pictures, not a"):
+            detector.detect_many(one)
+    anything: Any = (picture for picture in (DARK, BRIGHT))
+    assert [type(outcome) for outcome in detector.detect_many(anything)] == [Result, Result]
+
+
+def test_both_ways_say_that_they_are_closed(url: str, server: FakeServing) -> None:
+    async def awaited(way: AsyncDetector) -> None:
+        await way.detect(DARK)
+        await way.close()
+        await way.close()
+        with pytest.raises(errors.SightlineError, match="was closed"):
+            await way.detect(DARK)
+
+    for way in (Gateway(url), Serving(server.target, model="droids")):
+        way.detect(DARK)
+        way.close()
+        way.close()
+        for ask in (lambda way=way: way.detect(DARK), way.models, way.card):
+            with pytest.raises(errors.SightlineError, match="was closed"):
+                ask()
+    asyncio.run(awaited(AsyncGateway(url)))
+    asyncio.run(awaited(AsyncServing(server.target, model="droids")))
 
 
 def test_awaited_it_gives_the_same(url: str) -> None:

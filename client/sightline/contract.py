@@ -42,9 +42,11 @@ API_KEY_VARIABLE: Final = "SIGHTLINE_API_KEY"
 DEFAULT_THRESHOLD: Final = 0.5  # score; used where neither the caller nor the card gives one
 DEFAULT_MAX_DETECTIONS: Final = 100  # boxes per picture
 SERVING_TIMEOUT: Final = 10.0  # seconds, for a call to Serving with its retries
+LONGEST_TIMEOUT: Final = 86_400.0  # seconds; the clocks of sockets and of gRPC have an end
+LAST_VERSION: Final = 2**63 - 1  # TensorFlow Serving's versions are int64
 FIRST_CLASS_ID: Final = 1  # 0 is the background, as the Object Detection API numbers classes
 CARD_SCHEMA: Final = 1  # rises when a reader of an older card could misread a newer one
-_MODEL_REF: Final = re.compile(r"(?P<name>[^/@]+)(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/]+))?")
+_MODEL_REF: Final = re.compile(r"(?P<name>[^/@]+)(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/]+))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,8 @@ class ModelRef:
     def __post_init__(self) -> None:
         if self.version is not None and self.label is not None:
             raise ValueError("a model is asked for by version or by label, not by both")
+        if self.version is not None and not 0 <= self.version <= LAST_VERSION:
+            raise ValueError(f"version {self.version} is none; versions are 0 to {LAST_VERSION}")
 
     @classmethod
     def of(cls, model: str | ModelRef) -> ModelRef:
@@ -121,7 +125,7 @@ class ModelRef:
         if isinstance(model, ModelRef):
             return model
         found = _MODEL_REF.fullmatch(model)
-        if found is None:
+        if found is None or not is_utf8(model):
             raise ValueError(f"{model!r} is no model; write NAME, NAME/versions/3 or NAME/labels/stable")
         version = found["version"]
         return cls(found["name"], int(version) if version else None, found["label"])
@@ -130,3 +134,12 @@ class ModelRef:
         if self.version is not None:
             return f"{self.name}/versions/{self.version}"
         return f"{self.name}/labels/{self.label}" if self.label is not None else self.name
+
+
+def is_utf8(text: str) -> bool:
+    """Whether text can be sent. What came from the command line or a file's name may hold stray bytes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -20,7 +20,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from sightline.contract import ModelCard, ModelRef
+from sightline.contract import LONGEST_TIMEOUT, ModelCard, ModelRef
 from sightline.detections import Result
 from sightline.errors import (
     BodyTooLargeError,
@@ -224,6 +224,7 @@ def _request(
     at: GatewayAddress, method: str, path: str, deadline: float, request: Mapping[str, Any]
 ) -> httpx.Request:
     left = max(deadline - time.monotonic(), 0.001)  # seconds; httpx takes zero for a fault
+    left = min(left, LONGEST_TIMEOUT)
     headers = {"Accept": "application/json", **at.headers, **request.get("headers", {})}
     return httpx.Request(
         method,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sightline.contract import DEFAULT_MAX_DETECTIONS
+from sightline.contract import DEFAULT_MAX_DETECTIONS, is_utf8
 from sightline.errors import InvalidOptionError
 
 
@@ -29,6 +29,9 @@ class DetectOptions:
         if isinstance(self.classes, str):  # a collection of its letters, to Python
             raise InvalidOptionError(f"classes is the text {self.classes!r}; give a list of labels")
         if self.classes is not None:
+            for label in self.classes:
+                if not is_utf8(label):
+                    raise InvalidOptionError(f"classes holds {label!a}, which is no label; labels are text")
             object.__setattr__(self, "classes", frozenset(self.classes))
 
     def check_classes(self, known: Collection[str]) -> None:

@@ -11,7 +11,7 @@ import grpc
 from google.protobuf.message import Message
 from numpy.typing import NDArray
 
-from sightline.contract import SERVING_TIMEOUT, ModelRef
+from sightline.contract import LONGEST_TIMEOUT, SERVING_TIMEOUT, ModelRef
 from sightline.errors import (
     DeadlineError,
     ExhaustedError,
@@ -186,7 +186,8 @@ class ServingStub:
         self, method: grpc.UnaryUnaryMultiCallable[Any, Any], request: Message | bytes, timeout: float | None
     ) -> Any:
         try:
-            return method(request, timeout=self.timeout if timeout is None else timeout)
+            limit = self.timeout if timeout is None else timeout
+            return method(request, timeout=min(limit, LONGEST_TIMEOUT))
         except grpc.RpcError as fault:
             raise self._translate(fault) from None
         except ValueError:  # gRPC's word for a closed channel

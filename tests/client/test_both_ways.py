@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import math
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -180,6 +181,10 @@ def test_a_slow_server_is_told_in_the_same_way(detector: Detector, server: FakeS
             detector.detect(DARK, timeout=0.2)
     finally:
         server.behaviour.delay = 0
+
+
+def test_both_ways_take_a_time_limit_without_an_end(detector: Detector) -> None:
+    assert detector.detect(DARK, timeout=math.inf).detections
 
 
 def test_both_ways_refuse_one_picture_in_place_of_a_list(detector: Detector, tmp_path: Path) -> None:

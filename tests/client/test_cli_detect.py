@@ -16,6 +16,7 @@ from support.running_gateway import running_gateway
 
 from sightline.cli import main
 from sightline.cli.exits import Exit, exit_code
+from sightline.cli.result_formats import FORMATS
 from sightline.errors import every_error
 from sightline.images import encode_jpeg, encode_png
 
@@ -87,6 +88,21 @@ def test_a_bad_picture_is_named_and_the_others_are_done(url: str, photos: Path) 
     assert "notes.txt: " in result.stderr and "there is no file" in result.stderr
 
 
+def test_names_that_are_not_utf8_are_shown_as_far_as_they_can_be(
+    url: str, photos: Path, tmp_path: Path
+) -> None:
+    (photos / "a\udcff.jpg").write_bytes((photos / "bright.jpg").read_bytes())
+    (photos / "b\udcff.jpg").write_bytes(b"none")
+    for format_ in FORMATS:
+        result = sightline("detect", "--format", format_, "--gateway", url, photos, "gone\udcff.jpg")
+        assert result.exit_code == Exit.SOME_FAILED
+        assert "a?.jpg" in result.stdout
+        assert "b?.jpg: " in result.stderr and "there is no file gone?.jpg" in result.stderr
+    out = tmp_path / "out"
+    assert sightline("detect", "--json", "--gateway", url, "--out", out, photos).exit_code == Exit.SOME_FAILED
+    assert json.loads((out / "a\udcff.json").read_bytes())["source"].endswith("a?.jpg")
+
+
 def test_a_folder_without_pictures_is_said(url: str, tmp_path: Path) -> None:
     result = sightline("detect", "--gateway", url, tmp_path)
     assert result.exit_code == Exit.SOME_FAILED
@@ -150,6 +166,10 @@ def test_coco_is_one_list(url: str, photos: Path) -> None:
         (("--gateway", "http://127.0.0.1:9", "--timeout", "1"), Exit.TRY_AGAIN, "cannot be reached"),
         (("--gateway", "localhost:8080"), Exit.USAGE, "http://"),
         (("--gateway", "http://host:port"), Exit.USAGE, "Invalid port"),
+        (("--timeout", "nan"), Exit.USAGE, "not a finite number"),
+        (("--model", "droids/versions/9223372036854775808"), Exit.USAGE, "versions are 0 to"),
+        (("--model", "dr\udcffids"), Exit.USAGE, "NAME/versions/3"),
+        (("--class", "B\udcff"), Exit.USAGE, "labels are text"),
         (("--api-key", "secret\n"), Exit.USAGE, "without spaces and line breaks"),
         (("--serving", "127.0.0.1:9"), Exit.USAGE, "--model"),
         (("--serving", "127.0.0.1:9", "--model", "a/b/c"), Exit.USAGE, "NAME/versions/3"),

@@ -18,6 +18,7 @@ from sightline.batch.work import Work
 from sightline.cli.connection import Connection, ModelType, connection_options, option_options
 from sightline.cli.exits import Exit
 from sightline.cli.progress import Progress
+from sightline.cli.ranges import FiniteRange
 from sightline.cli.tuning import tune_for_frames
 from sightline.contract import ModelRef
 from sightline.errors import InvalidOptionError
@@ -27,7 +28,7 @@ DEFAULT_WORKERS: Final = 2
 DEFAULT_IN_FLIGHT: Final = 8  # pictures and frames; a gateway's default worker takes 64 requests
 DEFAULT_PATIENCE: Final = 300.0  # seconds; a model server has restarted by then
 DEFAULT_EXAMPLES: Final = 200  # pictures; an evening's labelling
-_POSITIVE: Final = click.FloatRange(0, min_open=True)
+_POSITIVE: Final = FiniteRange(0, min_open=True)
 _FOLDER: Final = click.Path(file_okay=False, path_type=Path)
 
 
@@ -63,7 +64,7 @@ _FOLDER: Final = click.Path(file_okay=False, path_type=Path)
 )
 @click.option(
     "--patience",
-    type=click.FloatRange(0),
+    type=FiniteRange(0),
     default=DEFAULT_PATIENCE,
     show_default=True,
     metavar="SECONDS",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from sightline.cli.ranges import FiniteRange
 from sightline.contract import API_KEY_VARIABLE, GATEWAY_VARIABLE, ModelRef
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )
     @click.option(
         "--timeout",
-        type=click.FloatRange(min=0.001),
+        type=FiniteRange(min=0.001),
         metavar="SECONDS",
         help="For one request, its retries included.  [default: 30; with --serving 10]",
     )
@@ -154,9 +155,7 @@ def _check_labels(labels: str, serving: str | None) -> None:
 def option_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command `--threshold` and its like, and hand it `DetectOptions` as `options`."""
 
-    @click.option(
-        "--threshold", type=click.FloatRange(0, 1), help="Least score.  [default: the model card's]"
-    )
+    @click.option("--threshold", type=FiniteRange(0, 1), help="Least score.  [default: the model card's]")
     @click.option("--max-detections", type=click.IntRange(min=1), help="Boxes per picture.")
     @click.option("--class", "classes", multiple=True, metavar="LABEL", help="Keep only this; repeatable.")
     @functools.wraps(command)
@@ -168,9 +167,13 @@ def option_options(command: Callable[..., Any]) -> Callable[..., Any]:
         **rest: Any,
     ) -> Any:
         from sightline.contract import DEFAULT_MAX_DETECTIONS
+        from sightline.errors import InvalidOptionError
         from sightline.options import DetectOptions
 
-        options = DetectOptions(threshold, max_detections or DEFAULT_MAX_DETECTIONS, classes or None)
+        try:
+            options = DetectOptions(threshold, max_detections or DEFAULT_MAX_DETECTIONS, classes or None)
+        except InvalidOptionError as fault:
+            raise click.UsageError(fault.detail) from None
         return command(*args, options=options, **rest)
 
     return wrapped

@@ -11,6 +11,7 @@ import orjson
 
 from sightline.cli.connection import ModelType
 from sightline.cli.exits import Exit
+from sightline.cli.ranges import FiniteRange
 from sightline.contract import ModelRef
 
 _COLOURS: Final = {"pass": "green", "fail": "red", "skipped": "yellow"}
@@ -28,7 +29,7 @@ _TOLD: Final = {"pass": "passed", "fail": "failed", "skipped": "skipped"}
     default=True,
     help="Run the folder's model by sightline-model-server, where that is installed.  [default: do]",
 )
-@click.option("--timeout", type=click.FloatRange(min=0.001), metavar="SECONDS", help="For one request.")
+@click.option("--timeout", type=FiniteRange(min=0.001), metavar="SECONDS", help="For one request.")
 @click.option("--json", "as_json", is_flag=True, help="A JSON object per check.")
 def doctor_command(
     *,

@@ -27,12 +27,7 @@ def as_text(source: str, result: Result) -> str:
 
 def as_json(source: str, result: Result) -> str:
     """One line: the fields of the HTTP API after the source."""
-    return orjson.dumps({"source": _in_json(source), **result.to_dict()}).decode() + "\n"
-
-
-def _in_json(source: str) -> str:
-    """A path as JSON can hold it: what is not UTF-8 in a file's name becomes a question mark."""
-    return source.encode(errors="replace").decode()
+    return orjson.dumps({"source": source, **result.to_dict()}).decode() + "\n"
 
 
 def as_voc(source: str, result: Result) -> str:
@@ -43,7 +38,12 @@ def as_voc(source: str, result: Result) -> str:
 
 def as_coco(source: str, result: Result) -> str:
     """COCO results of this picture, a list in one line; `image_id` is the source."""
-    return orjson.dumps(result.to_coco(_in_json(source))).decode() + "\n"
+    return orjson.dumps(result.to_coco(source)).decode() + "\n"
+
+
+def _sayable(text: str) -> str:
+    """Text as every format can hold it: what is not UTF-8 in a file's name becomes a question mark."""
+    return text.encode(errors="replace").decode()
 
 
 # format -> (how, suffix of a file)
@@ -72,20 +72,23 @@ class ResultWriter:
 
     def write(self, source: str, result: Result) -> None:
         """Write the result of one picture."""
+        told = _sayable(source)
         if self._names is not None:
             with whole_file(self._names.take(source, self._suffix)) as file:
-                file.write(self._format(source, result).encode())
+                file.write(self._format(told, result).encode())
         elif self._coco is not None:
-            self._coco += result.to_coco(source)
+            self._coco += result.to_coco(told)
         else:
-            sys.stdout.write(self._format(source, result))
+            sys.stdout.write(self._format(told, result))
             sys.stdout.flush()
 
     def fail(self, source: str, fault: SightlineError) -> None:
         """Name a picture that failed; a reader of JSON lines finds it among them, too."""
-        click.echo(f"{source}: {fault.detail}", err=True)
+        told, detail = _sayable(source), _sayable(fault.detail)
+        click.echo(f"{told}: {detail}", err=True)
         if self._errors_too and self._names is None:
-            sys.stdout.write(orjson.dumps({"source": source, "error": fault.problem()}).decode() + "\n")
+            line = {"source": told, "error": {**fault.problem(), "detail": detail}}
+            sys.stdout.write(orjson.dumps(line).decode() + "\n")
 
     def finish(self) -> None:
         """Write what can only be written once all is known."""

@@ -6,7 +6,7 @@ from typing import Final
 
 from werkzeug.routing import IntegerConverter
 
-LAST_VERSION: Final = 2**63 - 1  # TensorFlow Serving's versions are int64
+from sightline.contract import LAST_VERSION
 
 MODELS: Final = (
     "/v1/models/<model>",

@@ -138,7 +138,7 @@ def test_a_name_is_had_by_one_picture(tmp_path: Path, pictures: list[str], names
         (
             "label_map.pbtxt",
             b"item { id: 1 name: 'a' } item { id: 1 name: 'b' }",
-            r"two items .* have the id 1$",
+            r"two labels have the id 1$",
         ),
         ("label_map.pbtxt", b"\xfc", r"^[^:]*label_map\.pbtxt is no UTF-8 text"),
         ("data.yaml", b"", r"data\.yaml lists no classes under `names`, such as"),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from sightline.contract import FIRST_CLASS_ID
 from sightline.errors import InputError
+from sightline.label_files import read_label_map
 
 
 @dataclass(frozen=True)
@@ -72,12 +72,6 @@ class LabelMap:
         return len(self.names)
 
 
-_COMMENT = re.compile(r"""#.*?$|("[^"]*"|'[^']*')""", re.MULTILINE)  # or a quoted text, which may hold a #
-_ITEM = re.compile(r"item\s*\{(.*?)\}", re.DOTALL)
-_ID = re.compile(r"\bid\s*:\s*(\d+)")
-_NAME = re.compile(r"""\b(display_name|name)\s*:\s*(['"])(.*?)\2""")
-
-
 def to_pbtxt(labels: LabelMap) -> str:
     """The map as the Object Detection API's `label_map.pbtxt` (string_int_label_map.proto).
 
@@ -105,19 +99,9 @@ def from_pbtxt(text: str) -> LabelMap:
     Raises:
         InputError: the text is no label map, or its ids leave a gap or come twice.
     """
-    names: dict[int, str] = {}
-    also: dict[str, str] = {}
-    for item in _ITEM.findall(_COMMENT.sub(lambda match: match[1] or "", text)):
-        number = _ID.search(item)
-        found = {kind: name for kind, _, name in _NAME.findall(item)}
-        if number is None or not found:
-            raise InputError(f"an item of the label map has no id or no name: {' '.join(item.split())!r}")
-        shown = found.get("display_name") or found.get("name", "")
-        if int(number[1]) in names:
-            raise InputError(f"two items of the label map have the id {number[1]}")
-        names[int(number[1])] = shown
-        if found.get("name", shown) != shown:
-            also[found["name"]] = shown
-    if not names:
-        raise InputError("no label map: it holds no item { id: … name: … }")
-    return replace(LabelMap.from_ids(names), also=also)
+    try:
+        items = read_label_map(text)
+    except ValueError as fault:
+        raise InputError(str(fault)) from None
+    labels = LabelMap.from_ids({item.number: item.label for item in items})
+    return replace(labels, also={item.name: item.label for item in items if item.name != item.label})

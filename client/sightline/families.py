@@ -32,6 +32,7 @@ from sightline.contract import (
     SIGNATURE_CARD,
     SIGNATURE_PIXELS,
 )
+from sightline.counted import counted
 from sightline.errors import ServingError, SignatureError
 from sightline.geometry import Fit, Stretch
 from sightline.images import encode_png
@@ -247,4 +248,4 @@ def _check(outputs: Mapping[str, NDArray[Any]], names: Sequence[str], count: int
         raise ServingError(f"the model's answer lacks {', '.join(missing)}")
     batches = {name: len(outputs[name]) for name in names}
     if set(batches.values()) != {count}:
-        raise ServingError(f"{count} pictures were sent, and the answer holds {batches}")
+        raise ServingError(f"{counted(count, 'picture')} sent, and the answer holds {batches}")

@@ -21,6 +21,7 @@ import orjson
 from numpy.typing import NDArray
 
 from sightline.contract import LONGEST_TIMEOUT, ModelCard, ModelRef
+from sightline.counted import counted
 from sightline.detections import Result
 from sightline.errors import (
     BodyTooLargeError,
@@ -238,7 +239,7 @@ def _outcomes(response: httpx.Response, count: int) -> list[Result | InputError]
     answer = _json(response)
     items = answer.get("results", [answer]) if isinstance(answer, dict) else []
     if len(items) != count:
-        raise ServingError(f"{count} pictures were sent, and the gateway answered about {len(items)}")
+        raise ServingError(f"{counted(count, 'picture')} sent, and the gateway answered about {len(items)}")
     return [_outcome(item) for item in items]
 
 

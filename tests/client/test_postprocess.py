@@ -73,7 +73,7 @@ def test_an_answer_without_an_output_is_named(name: str) -> None:
 
 def test_an_answer_for_another_number_of_pictures_is_an_error() -> None:
     answer = {key: np.zeros((1, 5, 4), np.float32) for key in DETECTION_OUTPUTS}
-    with pytest.raises(ServingError, match="2 pictures were sent"):
+    with pytest.raises(ServingError, match="2 pictures sent"):
         understand(CONTRACT).read(answer, 2)
 
 

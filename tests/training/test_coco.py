@@ -85,7 +85,7 @@ def test_coco_boxes_of_no_shape_are_named(tmp_path: Path, bbox: str) -> None:
     reasons = reasons_of(tmp_path)
     name = tables["images"][tables["annotations"][0]["image_id"]]["file_name"].removesuffix(".jpg")
     assert "not [x, y, width, height]" in reasons[name]
-    assert reasons["1 boxes"] == "their image_id 77 is that of no image"
+    assert reasons["1 box"] == "image_id 77 is that of no image"
 
 
 def test_coco_categories_that_are_spellings_of_one_class_become_one(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from sightline.counted import counted
 from sightline.errors import InputError
 from sightline_training.duplicates import near_groups
 from sightline_training.examples import Dataset
@@ -46,7 +47,8 @@ def cut(dataset: Dataset, folds: int, *, seed: int = 1) -> list[list[int]]:
     groups = near_groups(dataset.examples)
     if len(groups) < folds:
         raise InputError(
-            f"the {len(dataset.examples)} pictures show {len(groups)} scenes, too few for {folds} folds"
+            f"{counted(len(dataset.examples), 'picture')} of {counted(len(groups), 'scene')} "
+            f"are too few for {folds} folds"
         )
     order = np.random.default_rng(seed).permutation(len(groups))
     parts: list[list[int]] = [[] for _ in range(folds)]

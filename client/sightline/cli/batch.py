@@ -21,6 +21,7 @@ from sightline.cli.progress import Progress
 from sightline.cli.ranges import FiniteRange
 from sightline.cli.tuning import tune_for_frames
 from sightline.contract import ModelRef
+from sightline.counted import counted
 from sightline.errors import InvalidOptionError
 from sightline.options import DetectOptions
 
@@ -164,7 +165,8 @@ def _tell(job: Job, examples: ExampleFolder | None) -> None:
         click.echo(f"{address}: {warning}", err=True)
     for address, fault in job.failures():
         click.echo(fault if address in fault else f"{address}: {fault}", err=True)
-    seen = f"{told.detections} objects in {told.records} pictures and frames"
-    click.echo(f"{told.done} inputs done, {told.failed} failed; {seen}", err=True)
+    looked_at = counted(told.records, "picture or frame", "pictures and frames")
+    seen = f"{counted(told.detections, 'object')} in {looked_at}"
+    click.echo(f"{counted(told.done, 'input')} done, {told.failed} failed; {seen}", err=True)
     if examples is not None:
-        click.echo(f"{len(examples)} hard examples collected", err=True)
+        click.echo(f"{counted(len(examples), 'hard example')} collected", err=True)

@@ -14,6 +14,7 @@ import orjson
 from sightline.cli.connection import Connection, connection_options, option_options
 from sightline.cli.exits import Exit
 from sightline.cli.progress import Progress
+from sightline.counted import counted
 from sightline.errors import InvalidOptionError
 from sightline.images import encode_jpeg
 from sightline.load_test import LoadOptions, LoadReport, run_load
@@ -86,10 +87,14 @@ def _tell(report: LoadReport, load: LoadOptions, whom: str, as_json: bool) -> No
     if as_json:
         sys.stdout.buffer.write(orjson.dumps(report.to_dict()) + b"\n")
         return
-    how = f"{load.rate:g} requests per second" if load.rate else f"{load.concurrency} requests at once"
+    how = (
+        f"{load.rate:g} requests per second"
+        if load.rate
+        else f"{counted(load.concurrency, 'request')} at once"
+    )
     click.echo(f"{whom}, {how} for {load.seconds:g} s after {load.warm_up:g} s of warm-up")
     rate = f"{report.images_per_second:.1f} images/s"
-    click.echo(f"answered  {report.requests} requests, {report.images} images, {rate}")
+    click.echo(f"answered  {counted(report.requests, 'request')}, {counted(report.images, 'image')}, {rate}")
     click.echo(
         "time      " + "  ".join(f"{name} {value:.1f} ms" for name, value in report.milliseconds.items())
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from sightline.contract import FIRST_CLASS_ID, SIGNATURE_CARD, ModelCard
+from sightline.counted import counted
 from sightline.doctor.probe import Probe
 from sightline.doctor.results import CheckResult, Subject
 from sightline.errors import SightlineError, UnavailableError
@@ -58,7 +59,7 @@ def check_card(card: ModelCard, size: tuple[int, int] | None, about: Subject) ->
             f"the card says {card.input_height} x {card.input_width} pixels, "
             f"the signature {size[0]} x {size[1]}"
         )
-    found = f"{len(card.labels)} classes: {', '.join(list(card.labels.values())[:5])}"
+    found = f"{counted(len(card.labels), 'class', 'classes')}: {', '.join(list(card.labels.values())[:5])}"
     yield about.judged(CARD, faults, found, "a card written by the export that it is in")
     faults = [
         f"class {key} has {score:g}" for key, score in card.thresholds.items() if not 0 <= score <= 1

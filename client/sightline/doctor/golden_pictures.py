@@ -20,6 +20,7 @@ from sightline.contract import (
     OUTPUT_CLASSES,
     OUTPUT_SCORES,
 )
+from sightline.counted import counted
 from sightline.doctor.folders import VersionFolder
 from sightline.doctor.results import CheckResult
 from sightline.errors import SightlineError
@@ -97,5 +98,5 @@ def check_golden(
         if found.classes.size and found.classes.min() < FIRST_CLASS_ID:
             faults.append(f"{picture.name} has classes below {FIRST_CLASS_ID}")
     boxes = sum(len(picture.expected.scores) for picture in pictures)
-    told = f"{len(pictures)} pictures, {boxes} boxes"
+    told = f"{counted(len(pictures), 'picture')}, {counted(boxes, 'box', 'boxes')}"
     return about.judged(GOLDEN, faults, told, _RIGHT), () if faults else pictures

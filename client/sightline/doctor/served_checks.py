@@ -14,6 +14,7 @@ from sightline.contract import (
     SIGNATURE_ENCODED,
     ModelCard,
 )
+from sightline.counted import counted
 from sightline.doctor.agreement import SAME, agreement, comparable
 from sightline.doctor.answer_values import value_faults
 from sightline.doctor.confusions import fit, name_confusion
@@ -75,7 +76,9 @@ def check_served(
         yield from (about.skipped(check, f"see {ANSWERS}") for check in SERVED_CHECKS[1:])
         return
     shapes = _shape_faults(answers)
-    yield about.judged(ANSWERS, shapes, f"{len(answers)} pictures", "each of the four outputs with [1, ...]")
+    yield about.judged(
+        ANSWERS, shapes, counted(len(answers), "picture"), "each of the four outputs with [1, ...]"
+    )
     if shapes:
         yield from (about.skipped(check, f"see {ANSWERS}") for check in SERVED_CHECKS[1:])
         return
@@ -85,7 +88,7 @@ def check_served(
     yield about.judged(
         VALUES,
         faults,
-        f"{boxes} boxes, all as they should be" if boxes else "no boxes, so little to see",
+        f"{counted(boxes, 'box', 'boxes')}, all as it should be" if boxes else "no boxes, so little to see",
         "boxes 0 to 1 with ymin <= ymax, scores 0 to 1 and falling, classes from 1 that have labels, "
         "zeros past the count",
     )
@@ -240,5 +243,8 @@ def _replayed(probe: Probe, known: Known, about: Subject) -> CheckResult:
         except SightlineError as fault:
             faults.append(f"record {number} ({signature}) fails: {fault.detail}")
     return about.judged(
-        REPLAY, faults, f"{len(known.warmup)} records run", "records that run, or Serving refuses the version"
+        REPLAY,
+        faults,
+        f"{counted(len(known.warmup), 'record')} run",
+        "records that run, or Serving refuses the version",
     )

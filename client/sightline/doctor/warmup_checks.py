@@ -8,6 +8,7 @@ from typing import Final
 from google.protobuf.message import DecodeError
 
 from sightline.contract import ASSETS_EXTRA, SIGNATURE_ENCODED, SIGNATURE_PIXELS, WARMUP_FILE
+from sightline.counted import counted
 from sightline.doctor.folders import VersionFolder
 from sightline.doctor.record_file import records
 from sightline.doctor.results import CheckResult
@@ -65,7 +66,7 @@ def check_warmup(
     faults += [f"no record is for {name}" for name in sorted(expected - named)]
     if len(requests) > MAX_RECORDS:
         faults.append(f"{len(requests)} records; Serving takes {MAX_RECORDS}")
-    told = f"{len(requests)} records for {', '.join(sorted(named))}"
+    told = f"{counted(len(requests), 'record')} for {', '.join(sorted(named))}"
     return about.judged(WARMUP, faults, told, _RIGHT), () if faults else requests
 
 

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path, PureWindowsPath
 from typing import Any, Final
 
+from sightline.counted import counted
 from sightline.errors import InputError
 from sightline_training.aliases import distinct
 from sightline_training.annotations.reading import Labelled, collect, read_text
@@ -66,7 +67,7 @@ def read_file(path: Path, folder: Path, labels: LabelMap | None) -> Dataset:
         if labels is None
     )
     left_out += [
-        LeftOut(f"{len(boxes[number])} boxes", f"their image_id {number!r} is that of no image")
+        LeftOut(counted(len(boxes[number]), "box", "boxes"), f"image_id {number!r} is that of no image")
         for number in sorted(lost, key=str)
     ]
     return collect(found, labels or ordered, left_out=left_out, notes=notes)

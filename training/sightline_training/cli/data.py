@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sightline.counted import counted
 from sightline_training.cli.inspection_text import print_inspection
 from sightline_training.cli.main import cli
 from sightline_training.cli.progress import counting
@@ -33,7 +34,7 @@ def draw(folder: Path, count: int, seed: int) -> None:
 
     with counting(f"drawing {folder.name}", count) as counter:
         drawn = draw_dataset(folder, SyntheticOptions(count, seed), progress=counter.advance)
-    click.echo(f"{folder}: {count} pictures {'drawn' if drawn else 'are there already'}")
+    click.echo(f"{folder}: {counted(count, 'picture')} {'drawn' if drawn else 'there already'}")
 
 
 @cli.command()

@@ -8,6 +8,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from sightline.counted import counted
+
 if TYPE_CHECKING:
     from sightline_training.inspection import Inspection, Spread
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 def print_inspection(found: Inspection) -> None:
     """Print the tables, then each thing worth a look, on a line of its own."""
     console = Console()
-    classes = Table("class", "pictures", "boxes", title=f"{len(found.dataset.examples)} pictures")
+    classes = Table("class", "pictures", "boxes", title=counted(len(found.dataset.examples), "picture"))
     for name, boxes in found.boxes_of.items():
         classes.add_row(name, str(found.pictures_of[name]), str(boxes))
     classes.add_row("(none)", str(found.empty), "0")

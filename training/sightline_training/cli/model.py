@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sightline.contract import DEFAULT_THRESHOLD
+from sightline.counted import counted
 from sightline_training.cli.data import FOLDER, draw, tell_left_out
 from sightline_training.cli.main import cli
 from sightline_training.cli.progress import Counter, counting
@@ -61,7 +62,7 @@ def fit(data: Path, out: Path, *, weights: str | None, preset: str, folds: int, 
     except KeyboardInterrupt:
         click.echo(f"{out}: --resume goes on with it", err=True)
         raise
-    click.echo(f"{out}: trained {run.summary()['steps']} steps")
+    click.echo(f"{out}: trained {counted(run.summary()['steps'], 'step')}")
 
 
 @cli.command()
@@ -95,9 +96,8 @@ def crossval(
 
         results = cross_validate(out, dataset, recipe, start, folds=folds, tell=tell)
     for fold in results:
-        click.echo(
-            f"fold {fold.number}, {len(fold.held_out.examples)} pictures, {fold.cpu_seconds:.0f} CPU-seconds:"
-        )
+        shown = counted(len(fold.held_out.examples), "picture")
+        click.echo(f"fold {fold.number}, {shown}, {fold.cpu_seconds:.0f} CPU-seconds:")
         _print_metrics(fold.metrics.flat())
     facts: Any = summary(results)
     click.echo("mean: " + "  ".join(f"{name} {value:.3f}" for name, value in facts["mean"].items()))
@@ -174,7 +174,7 @@ def run_evaluate(folder: Path, data: Path, report: Path | None) -> None:
     _tell_unfinished(run)
     found = evaluate_run(run, data)
     if found.learnt:
-        click.echo(f"left out: {found.learnt} pictures that {folder} has learnt from")
+        click.echo(f"left out: {counted(found.learnt, 'picture')} that {folder} has learnt from")
     click.echo(f"on {len(found.dataset.examples)} held-out pictures (COCO metric, pycocotools):")
     _print_metrics(found.metrics.flat())
     thresholds = found.findings.thresholds()
@@ -245,7 +245,8 @@ def _teller(counter: Counter) -> Any:
 
 def _tell_split(run: Run, split: Split) -> None:
     left_out = len(split.held_out.examples)
-    click.echo(f"{run.folder}: {len(split.training.examples)} pictures to learn from, {left_out} held out")
+    learnt = counted(len(split.training.examples), "picture")
+    click.echo(f"{run.folder}: {learnt} to learn from, {left_out} held out")
 
 
 def _print_metrics(values: dict[str, float]) -> None:

@@ -37,7 +37,9 @@ class Ledger(Generic[T]):
         """Have an entry booked soon."""
         self._entries.append(entry)
         if self._due.acquire(blocking=False):
-            threading.Timer(PAUSE, self._settle_batch).start()
+            batch = threading.Timer(PAUSE, self._settle_batch)
+            batch.daemon = False  # a server's own thread counts as a daemon, and what it starts with it
+            batch.start()
 
     def settle(self) -> None:
         """Book what has been added so far."""

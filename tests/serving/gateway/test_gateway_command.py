@@ -53,6 +53,13 @@ def test_it_serves_counts_over_all_workers_and_stops_with_0(
         assert all(line["request_id"] and line["status"] == 200 and line["ms"] > 0 for line in detected)
 
 
+def test_a_request_just_before_the_end_has_its_line(serving: FakeServing) -> None:
+    with running(serving.target, workers=1) as gateway:
+        assert httpx.post(f"{gateway.url}/v1/detect", content=jpeg(), timeout=20).status_code == 200
+        assert gateway.stop() == 0
+        assert [line for line in gateway.log().splitlines() if json.loads(line).get("path") == "/v1/detect"]
+
+
 def test_grpc_is_imported_after_it_is_told_how_to_wait() -> None:
     code = "import sys, sightline_serving.gateway.__main__, sightline_serving.gateway.server\n"
     code += "sys.exit('grpc' in sys.modules)"

@@ -8,7 +8,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 from tensorflow_serving.apis import (
@@ -58,6 +58,8 @@ _CORS = {
     "Access-Control-Allow-Headers": "Content-Type",
 }
 
+MAX_UNPACKED: Final = 100 * 2**20  # bytes of a body that came packed; the official server's limit too
+
 HTTP_STATUSES: dict[Code, int] = {
     Code.OK: HTTPStatus.OK,
     Code.CANCELLED: 499,  # client closed request
@@ -77,6 +79,10 @@ HTTP_STATUSES: dict[Code, int] = {
     Code.DATA_LOSS: HTTPStatus.INTERNAL_SERVER_ERROR,
     Code.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
 }
+
+
+class UnpackedTooLargeError(Exception):
+    """A body that came packed holds more than MAX_UNPACKED."""
 
 
 class RestApi:
@@ -117,6 +123,8 @@ class RestApi:
             body, status = self._dispatch(request, path), int(HTTPStatus.OK)
         except StatusError as fault:
             body, status = error_json(fault.message), HTTP_STATUSES[fault.code]
+        except UnpackedTooLargeError as fault:  # no canonical code says so
+            body, status = error_json(str(fault)), int(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         except Exception as fault:
             log.exception("A request failed")
             body, status = error_json(f"{type(fault).__name__}: {fault}"), HTTP_STATUSES[Code.INTERNAL]
@@ -179,14 +187,20 @@ class RestApi:
 
 
 def _body(request: Request) -> bytes:
-    """The body, unpacked if it came packed."""
-    body = request.get_data(cache=False)
-    if request.headers.get("Content-Encoding", "").lower() != "gzip":
-        return body
+    """The body, unpacked if it came packed, and then only as far as the limit."""
+    if "gzip" not in request.headers.get("Content-Encoding", "").lower():
+        return request.get_data(cache=False)
     try:
-        return gzip.decompress(body)
+        with gzip.GzipFile(fileobj=request.stream) as packed:
+            body = packed.read(MAX_UNPACKED + 1)
     except (OSError, EOFError, zlib.error) as fault:
         raise invalid_argument(f"The body is not in the gzip format: {fault}") from None
+    if len(body) > MAX_UNPACKED:
+        raise UnpackedTooLargeError(
+            f"The body holds more than {MAX_UNPACKED} bytes when unpacked, which is the limit for gzip. Send "
+            "fewer instances, or send it as it is."
+        )
+    return body
 
 
 def _model_spec(name: str | None, version: str | None, label: str | None) -> model_pb2.ModelSpec:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
 from support.model_servers import ServedHere, server_here
 from support.serving_calls import rest
+
+from sightline_serving.model_server.rest import MAX_UNPACKED
 
 Served = ServedHere
 
@@ -92,6 +95,19 @@ def test_a_gzipped_body(server: Served) -> None:
     assert answer.json == {"predictions": [2.5]}
     answer = ask(server, "module:predict", b"not gzip", headers={"Content-Encoding": "gzip"})
     assert answer.status == 400
+
+
+def test_a_gzipped_body_is_unpacked_as_far_as_the_limit(server: Served) -> None:
+    packed = gzip.compress(b'{"instances": [1.0' + b" " * MAX_UNPACKED + b"]}", 9)
+    tracemalloc.start()  # the server is in this process
+    try:
+        answer = ask(server, "module:predict", packed * 20, headers={"Content-Encoding": "gzip"})
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert answer.status == 413
+    assert str(MAX_UNPACKED) in answer.json["error"]
+    assert peak < 3 * MAX_UNPACKED
 
 
 def test_numbers_that_json_has_not_and_numbers_as_short_as_they_can_be(server: Served) -> None:

@@ -23,12 +23,12 @@ from sightline.errors import (
 )
 from sightline.predict_request import model_spec, predict_request
 from sightline.served_models import VersionStatus
+from sightline.serving_address import check_serving_address
 from sightline.signatures import Signature, signatures_from
 from sightline.tensors import to_array
 from sightline.wire import serving_pb2 as wire
 
 MAX_MESSAGE: Final = 256 * 2**20  # bytes; gRPC's own limit of 4 MB is eight 400 x 400 pictures
-_SCHEMES: Final = ("dns://", "unix://", "xds://")  # that gRPC knows
 _SERVICES: Final = "/tensorflow.serving."
 
 # gRPC retries these itself, within the call's deadline. A server that is stopped cancels what it is at; what
@@ -93,6 +93,9 @@ class ServingStub:
         target: `host:port`, `unix:PATH`, or `dns:///name:port` for round robin over all its addresses.
         timeout: seconds for a call with its retries, where the call gives none.
         credentials: for TLS; None speaks plain text.
+
+    Raises:
+        ValueError: the target is no address.
     """
 
     def __init__(
@@ -102,10 +105,7 @@ class ServingStub:
         timeout: float = SERVING_TIMEOUT,
         credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
-        # gRPC would look the first up as a host's name, and print a page about the second.
-        if ("://" in target and not target.startswith(_SCHEMES)) or not target:
-            raise ValueError(f"the address of a Serving is host:port or begins with dns:///, not {target!r}")
-        self.target = target
+        self.target = check_serving_address(target)
         self.timeout = timeout
         self._closed = False
         self._channel = (

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from google.protobuf import text_format
+from support.certificates import self_signed
 from support.manifests import (
     Manifest,
     of_kind,
@@ -29,11 +30,13 @@ def test_every_gateway_variable_is_a_setting_with_a_sound_value(
     )
     assert settings.keys() <= known
     values = dict(settings)
-    for name, value in values.items():  # files come from secrets; any will do here
+    keys = tmp_path / "keys"
+    keys.write_text("someone: 0123456789abcdef0123456789abcdef\n")
+    made = self_signed(tmp_path)
+    files = {"keys": keys, "tls.key": made.key, "tls.crt": made.cert, "ca.crt": made.cert}
+    for name, value in values.items():  # files come from secrets; any sound ones will do here
         if value.startswith("/etc/sightline/"):
-            stand_in = tmp_path / name
-            stand_in.write_text("someone: 0123456789abcdef0123456789abcdef\n")
-            values[name] = str(stand_in)
+            values[name] = str(files.get(Path(value).name, keys))
     for name, value in values.items():
         monkeypatch.setenv(name, value)
     assert Settings().model == "droids"  # type: ignore[call-arg]  # from the environment

@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import Final
 
+from sightline_serving.gateway import listening
 from sightline_serving.gateway.settings import FILE_VARIABLE, Settings, SettingsError, load, variable
 
 BAD_SETTINGS: Final = 2  # exit codes
@@ -17,17 +18,17 @@ def main() -> int:
     _parser().parse_args()
     try:
         settings = load()
+        listening.check(settings.host, settings.port)
     except SettingsError as fault:
         for line in str(fault).splitlines():
             print(f"sightline-gateway: {line}", file=sys.stderr)
         return BAD_SETTINGS
-    from sightline_serving.gateway.server import PortTakenError, serve
-
-    try:
-        serve(settings)
-    except PortTakenError as fault:
-        print(f"sightline-gateway: {fault}; set {variable('port')} to a free one", file=sys.stderr)
+    except listening.PortTakenError as fault:
+        print(f"sightline-gateway: {fault}", file=sys.stderr)
         return CANNOT_LISTEN
+    from sightline_serving.gateway.server import serve
+
+    serve(settings)
     return 0
 
 

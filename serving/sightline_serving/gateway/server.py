@@ -6,7 +6,6 @@ import logging
 import logging.config
 import os
 import shutil
-import socket
 import sys
 import tempfile
 from functools import partial
@@ -21,6 +20,7 @@ from granian.server import Server
 from sightline.allocator import keep_large_blocks
 from sightline.grpc_waiting import wait_in_place
 from sightline_serving.gateway import logs
+from sightline_serving.gateway.listening import shown
 from sightline_serving.gateway.settings import METRICS_FOLDER_VARIABLE, Settings
 from sightline_serving.scheduling import wake_in_turn
 
@@ -29,32 +29,8 @@ SPARE_THREADS: Final = 4  # per worker, beyond the requests let in: for refusals
 STOP_TIMEOUT: Final = 30  # seconds that a worker has to finish what is in flight
 
 
-class PortTakenError(OSError):
-    """Somebody listens there already."""
-
-
-def check_port(host: str, port: int) -> None:
-    """Find out before the workers do, whose sockets share a port even with another gateway's.
-
-    Raises:
-        PortTakenError: the address cannot be listened on.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as fault:
-            raise PortTakenError(f"cannot listen on {host}:{port}: {fault.strerror or fault}") from None
-
-
 def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; what is in flight then is finished.
-
-    Raises:
-        PortTakenError: the address cannot be listened on.
-    """
-    check_port(settings.host, settings.port)
+    """Serve until SIGTERM or SIGINT; what is in flight then is finished."""
     folder = tempfile.mkdtemp(prefix="sightline-metrics-")
     os.environ[METRICS_FOLDER_VARIABLE] = folder
     wait_in_place()
@@ -77,7 +53,7 @@ def serve(settings: Settings) -> None:
         log_level=LogLevels.info if settings.log_level == "debug" else LogLevels.error,
         websockets=False,
     )
-    log.info("listening on http://%s:%d, asking %s", settings.host, settings.port, settings.serving)
+    log.info("listening on http://%s, asking %s", shown(settings.host, settings.port), settings.serving)
     try:
         server.serve(target_loader=partial(_work, settings), wrap_loader=False)
     finally:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from limits import parse_many
-from pydantic import BeforeValidator, Field, FilePath, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    FilePath,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from sightline.contract import (
@@ -20,13 +25,17 @@ from sightline.contract import (
     SERVING_TIMEOUT,
 )
 from sightline.images import DEFAULT_MAX_PIXELS
-from sightline.label_files import read_labels
-from sightline_serving.gateway.keys import ApiKeys
+from sightline.serving_address import check_serving_address
+from sightline_serving.gateway import settings_checks
 
 PREFIX: Final = "SIGHTLINE_"
 FILE_VARIABLE: Final = "SIGHTLINE_SETTINGS"  # path of the TOML file
 METRICS_FOLDER_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's name for it
 MIB: Final = 2**20  # bytes
+# Far above what makes sense, far below what overflows somewhere.
+MOST_BYTES: Final = 2**40
+MOST: Final = 1_000_000_000  # of anything counted
+LONGEST: Final = 7 * 86_400  # seconds
 
 
 def _words(value: Any) -> Any:
@@ -35,6 +44,8 @@ def _words(value: Any) -> Any:
 
 
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
+ModelName = Annotated[str, AfterValidator(settings_checks.model_name)]
+Label = Annotated[str, AfterValidator(settings_checks.label)]
 
 
 class Settings(BaseSettings):
@@ -43,7 +54,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
     # --- where to listen ---------------------------------------------------------------------------
-    host: str = Field(default="127.0.0.1", description="address to listen on; 0.0.0.0 for all")
+    host: Annotated[str, AfterValidator(settings_checks.address)] = Field(
+        default="127.0.0.1", description="address to listen on; 0.0.0.0 for all"
+    )
     port: int = Field(default=8080, ge=1, le=65535, description="port to listen on")
     workers: int = Field(default=2, ge=1, le=256, description="worker processes")
     threads: int = Field(default=8, ge=1, le=256, description="detections worked on at once, per worker")
@@ -55,23 +68,24 @@ class Settings(BaseSettings):
     )
 
     # --- the model server --------------------------------------------------------------------------
-    serving: str = Field(
+    serving: Annotated[str, AfterValidator(check_serving_address)] = Field(
         default="127.0.0.1:8500",
-        min_length=1,
         description="TensorFlow Serving's gRPC address: host:port, dns:///name:port or ipv4:a:port,b:port "
         "for round robin, unix:PATH",
     )
-    model: str = Field(min_length=1, description="the model asked where a request names none; required")
-    models: Words = Field(default=(), description="further models to list and to wait for, comma-separated")
-    label: str | None = Field(
+    model: ModelName = Field(description="the model asked where a request names none; required")
+    models: Annotated[Words, AfterValidator(settings_checks.model_names)] = Field(
+        default=(), description="further models to list and to wait for, comma-separated"
+    )
+    label: Label | None = Field(
         default=None,
         description="version label of the default model asked where a request names none; else the newest",
     )
-    canary_label: str | None = Field(
+    canary_label: Label | None = Field(
         default=None, description="version label that a share of these requests goes to instead"
     )
     canary_share: float = Field(default=0.0, ge=0, le=1, description="that share, 0 to 1")
-    shadow_label: str | None = Field(
+    shadow_label: Label | None = Field(
         default=None,
         description="version label that a share of the pictures is sent to as well, to be compared in the "
         "metrics and thrown away",
@@ -84,7 +98,7 @@ class Settings(BaseSettings):
         description="seconds for a request, with its retries; beyond it 504",
     )
 
-    tls_ca: FilePath | None = Field(
+    tls_ca: Annotated[FilePath, AfterValidator(settings_checks.authority)] | None = Field(
         default=None, description="file with the authority that Serving's certificate is of; speaks TLS to it"
     )
     tls_certificate: FilePath | None = Field(
@@ -92,52 +106,65 @@ class Settings(BaseSettings):
         description="file with our certificate, where Serving wants one; with tls_key and tls_ca",
     )
     tls_key: FilePath | None = Field(default=None, description="file with the key of tls_certificate")
-    labels: str | None = Field(
+    labels: Annotated[str, AfterValidator(settings_checks.labels)] | None = Field(
         default=None,
         description="for models without a card: a label file (label_map.pbtxt, or a label a line), or `coco`",
     )
 
     # --- limits ------------------------------------------------------------------------------------
-    max_body: int = Field(default=20 * MIB, ge=1024, description="bytes of a request with pictures")
+    max_body: int = Field(
+        default=20 * MIB, ge=1024, le=MOST_BYTES, description="bytes of a request with pictures"
+    )
     max_pixels: int = Field(
-        default=DEFAULT_MAX_PIXELS, ge=1, description="width x height of a picture or frame"
+        default=DEFAULT_MAX_PIXELS, ge=1, le=MOST, description="width x height of a picture or frame"
     )
     max_images: int = Field(default=32, ge=1, le=1024, description="pictures in one request")
     max_detections: int = Field(
         default=DEFAULT_MAX_DETECTIONS,
         ge=1,
+        le=MOST,
         description="boxes per picture where a request names no number",
     )
-    max_video: int = Field(default=512 * MIB, ge=1024, description="bytes of a video")
+    max_video: int = Field(default=512 * MIB, ge=1024, le=MOST_BYTES, description="bytes of a video")
     max_videos: int = Field(default=2, ge=1, le=64, description="videos worked on at once, per worker")
-    max_frames: int = Field(default=100_000, ge=1, description="frames of a video that are looked at")
-    max_video_seconds: float = Field(default=3600, gt=0, description="length of a video that is looked at")
+    max_frames: int = Field(
+        default=100_000, ge=1, le=MOST, description="frames of a video that are looked at"
+    )
+    max_video_seconds: float = Field(
+        default=3600, gt=0, le=LONGEST, description="length of a video that is looked at"
+    )
     video_timeout: float = Field(
-        default=1800, gt=0, description="seconds for a whole video; then it ends with an error line"
+        default=1800,
+        gt=0,
+        le=LONGEST,
+        description="seconds for a whole video; then it ends with an error line",
     )
     video_memory: int = Field(
-        default=2048 * MIB, ge=256 * MIB, description="bytes of address space for a video's decoder"
+        default=2048 * MIB,
+        ge=256 * MIB,
+        le=MOST_BYTES,
+        description="bytes of address space for a video's decoder",
     )
 
     # --- who may ask -------------------------------------------------------------------------------
-    api_keys: Path | None = Field(
+    api_keys: Annotated[Path, AfterValidator(settings_checks.api_keys)] | None = Field(
         default=None,
         description="file of `name: key` lines, re-read when it changes; without it everybody may ask",
     )
-    rate_limit: str | None = Field(
+    rate_limit: Annotated[str, AfterValidator(settings_checks.rate)] | None = Field(
         default=None, description="requests per key, or per address without keys, such as 60/minute"
     )
-    rate_store: str = Field(
+    rate_store: Annotated[str, AfterValidator(settings_checks.rate_store)] = Field(
         default="memory://",
         description="where requests are counted: memory:// counts per worker, redis://host:port together",
     )
     proxies: int = Field(
         default=0, ge=0, le=8, description="proxies before us whose X-Forwarded-For is to be believed"
     )
-    cors_origins: Words = Field(
+    cors_origins: Annotated[Words, AfterValidator(settings_checks.origins)] = Field(
         default=(), description="origins whose pages may ask from a browser, comma-separated; * for all"
     )
-    url_hosts: Words = Field(
+    url_hosts: Annotated[Words, AfterValidator(settings_checks.hosts)] = Field(
         default=(),
         description="hosts that pictures are fetched from when a request names an address; none by default",
     )
@@ -146,45 +173,23 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="lowest level that is logged; info logs each request"
     )
-    tracing: bool = Field(
+    tracing: Annotated[bool, AfterValidator(settings_checks.tracing)] = Field(
         default=False,
         description="OpenTelemetry traces (extra `tracing`); OTEL_EXPORTER_OTLP_ENDPOINT says where to",
     )
 
-    @field_validator("rate_limit")
-    @classmethod
-    def _is_a_rate(cls, value: str | None) -> str | None:
-        if value is not None:
-            parse_many(value)  # a ValueError says what is wrong
-        return value
-
-    @field_validator("labels")
-    @classmethod
-    def _labels_are_readable(cls, value: str | None) -> str | None:
-        if value is not None:
-            read_labels(value)
-        return value
-
-    @field_validator("api_keys")
-    @classmethod
-    def _keys_are_readable(cls, value: Path | None) -> Path | None:
-        if value is not None:
-            ApiKeys(value)
-        return value
-
-    @field_validator("tracing")
-    @classmethod
-    def _tracing_is_installed(cls, value: bool) -> bool:
-        if value and importlib.util.find_spec("opentelemetry.instrumentation.flask") is None:
-            raise ValueError("traces need the extra: pip install 'sightline-serving[tracing]'")
-        return value
-
     @model_validator(mode="after")
     def _tls_is_whole(self) -> Settings:
         if (self.tls_certificate is None) != (self.tls_key is None):
-            raise ValueError("tls_certificate and tls_key belong together")
-        if self.tls_certificate is not None and self.tls_ca is None:
-            raise ValueError("tls_certificate needs tls_ca beside it")
+            raise ValueError(f"{variable('tls_certificate')} and {variable('tls_key')} belong together")
+        if self.tls_certificate is None or self.tls_key is None:
+            return self
+        if self.tls_ca is None:
+            raise ValueError(f"{variable('tls_certificate')} needs {variable('tls_ca')} beside it")
+        try:
+            settings_checks.key_pair(self.tls_certificate, self.tls_key)
+        except ValueError as fault:
+            raise ValueError(f"{variable('tls_certificate')} and {variable('tls_key')}: {fault}") from None
         return self
 
     @model_validator(mode="after")
@@ -192,9 +197,12 @@ class Settings(BaseSettings):
         for name in ("canary", "shadow"):
             label, share = getattr(self, f"{name}_label"), getattr(self, f"{name}_share")
             if share and label is None:
-                raise ValueError(f"{name}_share needs {name}_label beside it")
+                raise ValueError(f"{variable(f'{name}_share')} needs {variable(f'{name}_label')} beside it")
             if label is not None and self.label is None:
-                raise ValueError(f"{name}_label needs label beside it, or the newest version serves anyway")
+                raise ValueError(
+                    f"{variable(f'{name}_label')} needs {variable('label')} beside it, or the newest version "
+                    "serves anyway"
+                )
         return self
 
     @property
@@ -275,4 +283,4 @@ def _explain(error: Any) -> str:
 def _words_of(error: Any) -> str:
     """What pydantic says, as part of a sentence."""
     words = str(error["msg"]).removeprefix("Value error, ")
-    return words[:1].lower() + words[1:]
+    return words if words.startswith(PREFIX) else words[:1].lower() + words[1:]

@@ -13,6 +13,7 @@ import grpc
 import pytest
 import trustme
 from flask.testing import FlaskClient
+from support.certificates import self_signed
 from support.fake_serving import FakeServing, fake_serving
 from support.pictures import jpeg
 
@@ -216,12 +217,14 @@ def test_mutual_tls_to_serving(tmp_path: Path) -> None:
 
 
 def test_tls_settings_belong_together(tmp_path: Path) -> None:
-    file = tmp_path / "x"
-    file.write_text("x")
+    own = self_signed(tmp_path)
     with pytest.raises(ValueError, match="belong together"):
-        Settings(model="droids", tls_certificate=file)
-    with pytest.raises(ValueError, match="needs tls_ca"):
-        Settings(model="droids", tls_certificate=file, tls_key=file)
+        Settings(model="droids", tls_certificate=own.cert)
+    with pytest.raises(ValueError, match="needs SIGHTLINE_TLS_CA"):
+        Settings(model="droids", tls_certificate=own.cert, tls_key=own.key)
+    with pytest.raises(ValueError, match="no certificate and its key"):
+        Settings(model="droids", tls_certificate=own.cert, tls_key=own.cert, tls_ca=own.cert)
+    Settings(model="droids", tls_certificate=own.cert, tls_key=own.key, tls_ca=own.cert)
 
 
 def test_a_store_of_rates_that_is_away_limits_nobody(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from support.certificates import self_signed
 from support.model_servers import server_here
 from support.serving_calls import TIMEOUT_S, Caller, predict_request
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
@@ -106,16 +106,8 @@ def test_a_large_request(flags: tuple[str, ...]) -> None:
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     """Key and certificate of `localhost`."""
-    folder = tmp_path_factory.mktemp("tls")
-    subprocess.run(
-        [
-            "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1",
-            "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
-            "-keyout", "key.pem", "-out", "cert.pem",
-        ],
-        cwd=folder, check=True, capture_output=True,
-    )  # fmt: skip
-    return (folder / "key.pem").read_text(), (folder / "cert.pem").read_text()
+    made = self_signed(tmp_path_factory.mktemp("tls"))
+    return made.key.read_text(), made.cert.read_text()
 
 
 def test_tls(flags: tuple[str, ...], certificate: tuple[str, str], tmp_path: Path) -> None:

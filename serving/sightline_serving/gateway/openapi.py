@@ -27,6 +27,8 @@ def document(app: Flask) -> dict[str, Any]:
     """OpenAPI 3.1 for every route of the application."""
     paths: dict[str, dict[str, Any]] = {}
     for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
+        if rule.endpoint not in OPERATIONS:  # it leads to one that is
+            continue
         path = _ARGUMENT.sub(r"{\2}", rule.rule)
         operation = OPERATIONS[rule.endpoint]
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):

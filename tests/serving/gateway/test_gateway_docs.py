@@ -38,6 +38,6 @@ def test_every_route(page: str, client: FlaskClient) -> None:
         path = rule.rule.replace("<int:", "<").replace("<", "{").replace(">", "}")
         if path.startswith("/v1/models/{model}/") and not path.endswith("/card"):
             continue  # versions and labels, told once for all
-        if "/versions/" in path or "/labels/" in path or path == "/page/docs.js":
+        if "/versions/" in path or "/labels/" in path or path in {"/page/docs.js", "/docs/"}:
             continue
         assert f" {path}`" in page, path

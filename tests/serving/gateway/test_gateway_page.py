@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 from flask.testing import FlaskClient
@@ -41,6 +42,12 @@ def test_the_page_and_its_files_name_no_other_host(client: FlaskClient) -> None:
         assert "http://" not in response.text
         assert "https://" not in response.text
         assert len(response.text) > 300
+
+
+def test_the_docs_with_a_slash_lead_to_those_without(client: FlaskClient) -> None:
+    response = client.get("/docs/")
+    assert response.status_code == 308
+    assert urljoin("/behind/a/path/docs/", response.headers["Location"]) == "/behind/a/path/docs"
 
 
 @pytest.fixture
@@ -219,9 +226,15 @@ def test_a_phone_a_bad_file_a_key_and_the_docs(
         page = browser.new_page(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
         page.set_default_timeout(PATIENCE)
         page.goto(gateway.url)
+        expect(page.locator("#status")).to_contain_text("send your API key")
+        page.locator("#key").fill("a-key-of-somebody-else")
+        page.get_by_role("button", name="Use").tap()
+        expect(page.locator("#status")).to_contain_text("not known")
         page.locator("#key").fill("correct-horse-battery")
         page.get_by_role("button", name="Use").tap()
         expect(page.locator("#classes input")).to_have_count(2)
+        expect(page.locator("#status")).to_have_text("")
+        expect(page.locator("#status")).not_to_have_class("failed")
         page.set_input_files("#files", str(files[0]))
         expect(page.locator("#found tbody tr")).to_have_count(2)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, "nothing hangs over the side"

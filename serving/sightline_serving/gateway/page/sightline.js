@@ -340,11 +340,15 @@ ui.threshold.addEventListener("input", () => {
   ui["threshold-value"].textContent = Number(ui.threshold.value).toFixed(2);
   show();
 });
-ui.model.addEventListener("change", () => listClasses().then(again).catch(refuse));
+ui.model.addEventListener("change", () => {
+  say(""); // what went wrong before belongs to what was asked before
+  listClasses().then(again).catch(refuse);
+});
 ui["key-form"].addEventListener("submit", (event) => {
   event.preventDefault();
   state.key = ui.key.value.trim();
   ui["key-form"].hidden = true;
+  say("");
   listModels().then(again).catch(refuse);
 });
 ui.found.addEventListener("mouseleave", () => show());

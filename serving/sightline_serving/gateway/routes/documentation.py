@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from importlib import resources
 
 import orjson
@@ -27,6 +28,11 @@ def blueprint(parts: Parts) -> Blueprint:
     def docs() -> Response:
         headers = {"Content-Security-Policy": POLICY}
         return Response(page, content_type="text/html; charset=utf-8", headers=headers)
+
+    @routes.get("/docs/")
+    def docs_with_slash() -> Response:
+        # Told from here: the page names its files from /docs, and a proxy may have put a path before it.
+        return Response(status=HTTPStatus.PERMANENT_REDIRECT, headers={"Location": "../docs"})
 
     @routes.get("/page/docs.js")
     def script() -> Response:

@@ -165,8 +165,12 @@ def _plain_name(name: str | None) -> str:
     return "".join(letter if letter.isprintable() else "_" for letter in (name or UNNAMED)[:LONGEST_NAME])
 
 
-def read_json(body: bytes) -> dict[str, Any]:
+def read_json(body: bytes, taken: str = TAKEN) -> dict[str, Any]:
     """A JSON object.
+
+    Args:
+        body: as sent.
+        taken: what would be right, for those who sent something else.
 
     Raises:
         NoImageError: it is none.
@@ -174,9 +178,9 @@ def read_json(body: bytes) -> dict[str, Any]:
     try:
         plain = orjson.loads(body)
     except orjson.JSONDecodeError as fault:
-        raise NoImageError(f"the body is announced as JSON and is none: {fault}; {TAKEN}") from None
+        raise NoImageError(f"the body is to be JSON and is none: {fault}; {taken}") from None
     if not isinstance(plain, dict):
-        raise NoImageError(f"the JSON body is no object; {TAKEN}")
+        raise NoImageError(f"the JSON body is no object; {taken}")
     return plain
 
 

@@ -104,6 +104,26 @@ def test_doods_lists_its_detectors(client: FlaskClient) -> None:
     assert (droids["width"], droids["height"]) == (64, 64)
 
 
+def test_doods_lists_the_detectors_that_answer(serving: FakeServing, make_client: Any) -> None:
+    client = make_client(serving.target, models=["gone"])
+    assert [item["name"] for item in client.get("/detectors").get_json()["detectors"]] == [
+        "default",
+        "droids",
+    ]
+    client = make_client(serving.target, model="gone", models=["droids"])
+    assert [item["name"] for item in client.get("/detectors").get_json()["detectors"]] == ["droids"]
+    response = make_client(serving.target, model="gone").get("/detectors")
+    assert response.status_code == 404
+    assert "gone" in response.get_json()["error"]
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b"{}", PICTURE, b""])
+def test_doods_says_what_it_takes(client: FlaskClient, body: bytes) -> None:
+    response = client.post("/detect", data=body)
+    assert response.status_code == 400
+    assert '"data": BASE64' in response.get_json()["error"]
+
+
 def test_a_name_that_is_the_default_models_follows_its_label(serving: FakeServing, make_client: Any) -> None:
     serving.models["droids"] = {1: FakeVersion(labels=("stable",)), 2: FakeVersion()}
     client = make_client(serving.target, label="stable")

@@ -16,7 +16,13 @@ from flask import Blueprint
 
 from sightline.contract import ModelRef
 from sightline.detections import Detection, Result
-from sightline.errors import InvalidOptionError, NoImageError, SightlineError
+from sightline.errors import (
+    InvalidOptionError,
+    ModelNotFoundError,
+    NoImageError,
+    SightlineError,
+    SignatureError,
+)
 from sightline.options import DetectOptions
 from sightline_serving.gateway import observe, problems
 from sightline_serving.gateway.answers import JSON_TYPE
@@ -29,6 +35,7 @@ DEEPSTACK_THRESHOLD: Final = 0.4  # DeepStack's own, where a request names none
 ANY_LABEL: Final = "*"  # DOODS: a threshold for labels that have none of their own
 DEFAULT_NAME: Final = "default"  # DOODS: the detector in its own configuration, and in most of its clients'
 DOODS_PER_CENT: Final = 50  # where a request names no label
+DOODS_TAKEN: Final = 'send {"detector_name": "default", "data": BASE64, "detect": {"*": 50}}'
 NEVER: Final = 2.0  # a threshold that no score reaches
 
 
@@ -78,12 +85,14 @@ def _deepstack_form(request: Request) -> tuple[DetectOptions, bytes]:
 def _add_doods(routes: Blueprint, parts: Parts) -> None:
     def doods(request: Request) -> Answer:
         with parts.gate.admitted:
-            asked = read_json(read_body(request))
+            asked = read_json(read_body(request), DOODS_TAKEN)
             thresholds = _thresholds(asked.get("detect"))
             regions = [_Region.read(region) for region in _list(asked.get("regions"))]
             ref = _named(parts, asked.get("detector_name"))
             options = DetectOptions(threshold=min(1.0, *thresholds.values()))
-            image = from_base64(asked.get("data"), "data")
+            if not asked.get("data"):
+                raise NoImageError(f"the request holds no picture in `data`; {DOODS_TAKEN}")
+            image = from_base64(asked["data"], "data")
             found = _detect(parts, request, image, options, ref)
         kept = [
             item
@@ -94,8 +103,17 @@ def _add_doods(routes: Blueprint, parts: Parts) -> None:
         return _json({"id": asked.get("id", ""), "detections": [_as_doods(item) for item in kept]})
 
     def detectors(request: Request) -> Answer:
-        names = parts.settings.listed_models
-        listed = [_detector(parts, DEFAULT_NAME, names[0]), *(_detector(parts, name, name) for name in names)]
+        listed, missing = [], None
+        for model in parts.settings.listed_models:
+            try:
+                described = _detector(parts, model)
+            except (ModelNotFoundError, SignatureError) as fault:  # of this model; the others may answer
+                missing = missing or fault
+                continue
+            names = (DEFAULT_NAME, model) if model == parts.settings.model else (model,)
+            listed += [{"name": name, **described} for name in names]
+        if missing and not listed:
+            raise missing
         return _json({"detectors": listed})
 
     def failed(error: SightlineError) -> dict[str, Any]:
@@ -112,12 +130,11 @@ def _named(parts: Parts, name: Any) -> ModelRef:
     return parts.ref(None if name == DEFAULT_NAME else name)
 
 
-def _detector(parts: Parts, name: str, model: str) -> dict[str, Any]:
-    """A model as DOODS lists its detectors; clients look for the name that they are set to use."""
+def _detector(parts: Parts, model: str) -> dict[str, Any]:
+    """A model as DOODS lists its detectors, but for the name, by which clients look for it."""
     known = parts.detector.catalog.current(parts.steady_ref(model))
     size = known.family.resize
     return {
-        "name": name,
         "type": "tensorflow",
         "model": f"{model}/{known.version}",
         "labels": [known.labels[key] for key in sorted(known.labels)],

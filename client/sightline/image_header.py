@@ -27,6 +27,7 @@ _MAX_SCANS: Final = 64
 _SCAN: Final = b"\xff\xda"
 _SIZE: Final = struct.Struct(">HH")  # height, width
 _ORIENTATION_TAG: Final = 0x0112
+_OS2: Final = 12  # bytes of the information header of OS/2's BMP, whose sides are 16-bit
 SIDEWAYS: Final = frozenset({5, 6, 7, 8})  # EXIF orientations that swap width and height
 
 
@@ -152,7 +153,8 @@ def _read_webp(data: bytes) -> ImageHeader:
 
 def _read_bmp(data: bytes) -> ImageHeader:
     (announced,) = struct.unpack_from("<I", data, 2)
-    width, height = struct.unpack_from("<ii", data, 18)
+    (length,) = struct.unpack_from("<I", data, 14)
+    width, height = struct.unpack_from("<HH" if length == _OS2 else "<ii", data, 18)
     if len(data) < announced:
         raise TruncatedImageError(f"the BMP announces {announced} bytes and ends after {len(data)}")
     return ImageHeader("BMP", width, abs(height))  # a negative height means that rows run downwards

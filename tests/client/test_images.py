@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import struct
 
 import cv2
 import numpy as np
@@ -53,6 +54,16 @@ def test_each_format_comes_out_upright_and_rgb(kind: str) -> None:
     difference = np.abs(out.pixels.astype(int) - np.asarray(picture()).astype(int))
     assert difference.mean() < 6
     assert out.pixels[5, 5, 0] > 200 > out.pixels[5, 5, 2]
+
+
+def test_a_bmp_of_os2() -> None:
+    rows = encoded(picture(), "BMP")[54:]  # 160 x 3 bytes need no padding
+    data = b"BM" + struct.pack("<IHHIIHHHH", 26 + len(rows), 0, 0, 26, 12, 160, 120, 1, 24) + rows
+    header = read_header(data)
+    assert (header.format, header.width, header.height) == ("BMP", 160, 120)
+    assert np.array_equal(decode(data, max_pixels=160 * 120).pixels, np.asarray(picture()))
+    with pytest.raises(TooManyPixelsError, match="160 x 120"):
+        decode(data, max_pixels=160 * 120 - 1)
 
 
 def stored_as(orientation: int) -> bytes:

@@ -209,7 +209,12 @@ class UnavailableError(ServingError):
 
 
 class ExhaustedError(ServingError):
-    """TensorFlow Serving is too busy (threads or batching queue full)."""
+    """TensorFlow Serving has no room for the call: RESOURCE_EXHAUSTED, whatever ran out.
+
+    Its threads for calls are all busy, a run waited in the batching queue for as long as it may, memory is
+    short, or the message is larger than gRPC was told to take; the detail says which. A full batching queue
+    is UNAVAILABLE in its words, and an `UnavailableError` here.
+    """
 
     code = "serving_exhausted"
     http_status = 503

@@ -73,6 +73,7 @@ ERROR_OF_CODE: Final[Mapping[grpc.StatusCode, type[SightlineError]]] = {
     grpc.StatusCode.UNAVAILABLE: UnavailableError,
     grpc.StatusCode.DATA_LOSS: ServingError,
 }
+_NO_THREAD: Final = "Server Threadpool Exhausted"  # RESOURCE_EXHAUSTED
 _UNKNOWN_LABEL: Final = "Unrecognized servable version label"  # INVALID_ARGUMENT, yet a name not found
 
 
@@ -206,6 +207,11 @@ class ServingStub:
             return DeadlineError(f"Serving at {self.target} did not answer in time")
         if kind is UnavailableError:
             return UnavailableError(f"Serving at {self.target} is not available: {details}")
+        if details == _NO_THREAD:
+            return ExhaustedError(
+                f"Serving at {self.target} is at as many calls as it may be ({details}); try again, or start "
+                "it with a higher --grpc_max_threads"
+            )
         return kind(details or f"Serving at {self.target} failed with {code.name}")
 
 

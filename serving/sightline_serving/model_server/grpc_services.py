@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -31,6 +33,7 @@ PREDICTION_SERVICE: Final = "tensorflow.serving.PredictionService"
 MODEL_SERVICE: Final = "tensorflow.serving.ModelService"
 
 FOREVER_S: Final = 1e9  # thirty years
+TELL_EVERY_S: Final = 60.0  # between two lines that say that calls are refused
 MESSAGE_LIMIT: Final = 1024  # bytes of an error's text; the official server cuts it there, and says so
 CUT: Final = "...TRUNCATED"
 
@@ -51,8 +54,9 @@ class CallLimit:
     """So many calls at once; one more is refused, as gRPC's C++ server does when its threads are used up."""
 
     def __init__(self, limit: int) -> None:
-        self._free = limit
+        self._limit = self._free = limit
         self._lock = threading.Lock()  # a semaphore would do, at five times the price
+        self._told = -math.inf  # seconds of the monotonic clock
 
     def __enter__(self) -> None:
         """Take a place.
@@ -62,12 +66,22 @@ class CallLimit:
         """
         with self._lock:
             if not self._free:
+                self._tell()
                 raise StatusError(Code.RESOURCE_EXHAUSTED, "Server Threadpool Exhausted")
             self._free -= 1
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._free += 1
+
+    def _tell(self) -> None:
+        """Say now and then what the answer, whose words are the official ones, does not."""
+        now = time.monotonic()
+        if now - self._told > TELL_EVERY_S:
+            self._told = now
+            log.warning(
+                "Calls are refused, as %d are served already; --grpc_max_threads sets how many", self._limit
+            )
 
 
 def prediction_methods(inference: Inference, *, as_content: bool) -> dict[str, Method]:

@@ -105,7 +105,11 @@ class Options:
     grpc_channel_arguments: str = _flag(
         "", "Comma-separated arguments of the gRPC server, such as grpc.max_connection_age_ms=2000."
     )
-    grpc_max_threads: int = _flag(0, "Calls that gRPC serves at once. If zero, four per CPU.")
+    grpc_max_threads: int = _flag(
+        0,
+        "Calls that gRPC serves at once; one more is refused with `Server Threadpool Exhausted`. If zero, "
+        "four per CPU.",
+    )
     enable_model_warmup: bool = _flag(True, "Replay a version's warm-up requests before it serves.")
     num_request_iterations_for_warmup: int = _flag(
         0, "How often each warm-up request is replayed. Used if above zero."

@@ -58,7 +58,7 @@ def test_answers_in_tensor_content(flags: tuple[str, ...]) -> None:
         assert tf.io.parse_tensor(echoed.SerializeToString(), tf.string).numpy().tolist() == words.tolist()
 
 
-def test_too_many_calls_at_once(flags: tuple[str, ...]) -> None:
+def test_too_many_calls_at_once(flags: tuple[str, ...], caplog: pytest.LogCaptureFixture) -> None:
     with server_here(*flags, "--grpc_max_threads=1") as served, Caller(served.address) as caller:
         endless = predict_request("module", "slow", turns=np.array([10**9], np.int32))
         held = caller.prediction.Predict.future(endless, timeout=5.0)
@@ -71,6 +71,10 @@ def test_too_many_calls_at_once(flags: tuple[str, ...]) -> None:
         refused = refused or held.exception()  # whichever of the two came second
         assert refused.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert refused.details() == "Server Threadpool Exhausted"
+    (told,) = (
+        record.getMessage() for record in caplog.records if "--grpc_max_threads" in record.getMessage()
+    )
+    assert "as 1 are served" in told
 
 
 def test_what_lasts_holds_up_nobody_else(flags: tuple[str, ...]) -> None:

@@ -88,6 +88,17 @@ def test_probes_name_ports_that_the_container_has(manifests: list[Manifest]) -> 
             assert container[probe]["httpGet"]["port"] in ports, deployment["metadata"]["name"]
 
 
+def test_ray_nodes_are_probed_over_http(whole: list[Manifest]) -> None:
+    """KubeRay puts in probes that run wget where there are none, and the image has no wget."""
+    (job,) = of_kind(whole, "RayJob")
+    cluster = job["spec"]["rayClusterSpec"]
+    for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
+        (container,) = group["template"]["spec"]["containers"]
+        ports = {port["name"] for port in container["ports"]}
+        for probe in ("readinessProbe", "livenessProbe"):
+            assert container[probe]["httpGet"]["port"] in ports
+
+
 def test_monitors_pick_a_service_and_a_port_of_it(whole: list[Manifest]) -> None:
     services = of_kind(whole, "Service")
     for monitor in of_kind(whole, "ServiceMonitor"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
@@ -34,6 +35,8 @@ HEADERS: Final[tuple[tuple[str, str], ...]] = (
     ("Content-Security-Policy", CONTENT_POLICY),
     ("Cache-Control", "no-store"),
 )
+STORE_PATIENCE: Final = 0.25  # seconds that a request waits for the store of rates
+STORE_PAUSE: Final = 2.0  # seconds for which one that did not answer is left alone
 _ADDED: Final = frozenset(name for name, _ in HEADERS)
 
 # DeepStack's callers put their key into the form; its view reads that once it has been let in.
@@ -50,7 +53,10 @@ class Guard:
     def __init__(self, settings: Settings) -> None:
         self._keys = None if settings.api_keys is None else ApiKeys(settings.api_keys)
         self._rates = () if settings.rate_limit is None else tuple(parse_many(settings.rate_limit))
-        self._limiter = MovingWindowRateLimiter(storage_from_string(settings.rate_store))
+        # In memory these mean nothing; redis would wait for ever.
+        patience = {"socket_timeout": STORE_PATIENCE, "socket_connect_timeout": STORE_PATIENCE}
+        self._limiter = MovingWindowRateLimiter(storage_from_string(settings.rate_store, **patience))
+        self._store_from = -math.inf  # monotonic time from which the store is asked
 
     def check(self, request: Request, key: str) -> None:
         """Name the caller, and count the request as theirs.
@@ -82,11 +88,14 @@ class Guard:
 
         A store that fails limits nobody: it protects the service, and is no part of what that answers.
         """
+        if time.monotonic() < self._store_from:
+            return None
         try:
             if self._limiter.hit(rate, caller):
                 return None
             reset = self._limiter.get_window_stats(rate, caller).reset_time
         except self._limiter.storage.base_exceptions as fault:
+            self._store_from = time.monotonic() + STORE_PAUSE
             log.warning("requests are not limited, as their store does not answer: %s", fault)
             return None
         return max(reset - time.time(), 1.0)

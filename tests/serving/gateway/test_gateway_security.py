@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.server
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +22,7 @@ from support.pictures import jpeg
 from sightline.errors import UnavailableError
 from sightline_serving.gateway import keys as keys_module
 from sightline_serving.gateway.keys import ApiKeys
+from sightline_serving.gateway.security import STORE_PATIENCE
 from sightline_serving.gateway.serving_connection import connect
 from sightline_serving.gateway.settings import Settings
 
@@ -233,3 +236,12 @@ def test_a_store_of_rates_that_is_away_limits_nobody(
     client = make_client(serving.target, rate_limit="1/minute", rate_store="redis://127.0.0.1:1")
     assert [client.post("/v1/detect", data=jpeg()).status_code for _ in range(2)] == [200, 200]
     assert "their store does not answer" in caplog.text
+
+
+def test_a_store_of_rates_that_hangs_holds_up_nobody(serving: FakeServing, make_client: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hung:  # takes connections and says nothing
+        store = f"redis://127.0.0.1:{hung.getsockname()[1]}"
+        client = make_client(serving.target, rate_limit="1/minute", rate_store=store)
+        began = time.monotonic()
+        assert [client.post("/v1/detect", data=jpeg()).status_code for _ in range(10)] == [200] * 10
+        assert time.monotonic() - began < 10 * STORE_PATIENCE, "after the first it is left alone for a while"

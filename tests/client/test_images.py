@@ -170,6 +170,21 @@ def test_not_an_image(data: bytes) -> None:
         decode(data)
 
 
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (encoded(picture(), "TIFF"), "TIFF"),
+        (encoded(picture(), "JPEG2000"), "JPEG 2000"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0" + bytes(100), "HEIC"),
+        (b"\0\0\0\x18ftypavif\0\0\0\0" + bytes(100), "AVIF"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
+    ],
+)
+def test_a_picture_in_a_format_that_is_not_read_is_named(data: bytes, name: str) -> None:
+    with pytest.raises(NotAnImageError, match=f"a picture in {name}, which is not read; send one of JPEG"):
+        decode(data)
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP"])
 @pytest.mark.parametrize("part", [0.02, 0.3, 0.95])
 def test_cut_short(kind: str, part: float) -> None:

@@ -12,6 +12,10 @@ from sightline_serving.model_server.options import Options, every_flag
 PROGRAM = "sightline-model-server"
 HELP_WIDTH = 100  # columns
 
+_INT32 = (-(2**31), 2**31 - 1)  # the kinds of the official flags
+_INT64 = (-(2**63), 2**63 - 1)
+MOST_FLOAT = 1_000_000  # of seconds, which waits can still be told, or a fraction
+
 _BOOLEANS = {
     "true": True,
     "1": True,
@@ -97,6 +101,9 @@ def _convert(flag: Field[Any], text: str) -> Any:
         raise FlagError(f"--{flag.name}={text}: expected a number") from None
     if kind is int and flag.name.endswith("port") and not 0 <= value <= 65535:
         raise FlagError(f"--{flag.name}={text}: expected a port, 0 to 65535")
+    least, most = (0, MOST_FLOAT) if kind is float else _INT64 if flag.name.endswith("_micros") else _INT32
+    if not least <= value <= most:
+        raise FlagError(f"--{flag.name}={text}: expected a number from {least} to {most}")
     return value
 
 

@@ -120,8 +120,10 @@ def _free_socket(path: Path) -> Path:
     """The path, freed of a socket that a server left behind; gRPC would take one in use without a word.
 
     Raises:
-        AddressInUseError: somebody listens there, or it is something else than a socket.
+        AddressInUseError: somebody listens there, it is something else than a socket, or it has no folder.
     """
+    if not path.parent.is_dir():
+        raise AddressInUseError(f"cannot listen for gRPC on unix:{path}: there is no folder {path.parent}")
     if path.is_socket():
         with closing(socket.socket(socket.AF_UNIX)) as probe:
             if probe.connect_ex(str(path)) == 0:

@@ -151,7 +151,7 @@ def _make_core(options: Options, loader: Loader) -> ServerCore:
         loader,
         policy=LoadPolicy(
             retries=options.max_num_load_retries,
-            retry_interval=options.load_retry_interval_micros / MICROSECONDS,
+            retry_interval=min(options.load_retry_interval_micros / MICROSECONDS, threading.TIMEOUT_MAX),
             load_threads=options.num_load_threads,
             unload_threads=options.num_unload_threads,
         ),

@@ -66,6 +66,13 @@ def test_forms(arguments: list[str], expected: Options) -> None:
         ("8500", "unknown argument: 8500"),
         ("--port=x", "--port=x: expected a number"),
         ("--port=70000", "--port=70000: expected a port, 0 to 65535"),
+        ("--num_load_threads=2147483648", "expected a number from -2147483648 to 2147483647"),
+        (
+            "--load_retry_interval_micros=9223372036854775808",
+            "expected a number from -9223372036854775808 to",
+        ),
+        ("--shutdown_grace_seconds=inf", "expected a number from 0 to 1000000"),
+        ("--shutdown_grace_seconds=nan", "expected a number from 0 to 1000000"),
         ("--enable_batching=maybe", "--enable_batching=maybe: expected true or false"),
         ("--noenable_batching=true", "--noenable_batching takes no value; --enable_batching=true does"),
         ("--model_name", "--model_name needs a value: Name of the model"),

@@ -37,6 +37,8 @@ def test_a_unix_socket(flags: tuple[str, ...], tmp_path: Path) -> None:
             server_here(*flags, f"--grpc_socket_path={path}"),
         ):
             pass
+    with pytest.raises(AddressInUseError, match="no folder"), server_here(*flags, "--grpc_socket_path=/no/x"):
+        pass
     stale = tmp_path / "stale"
     with socket.socket(socket.AF_UNIX) as left_behind:
         left_behind.bind(str(stale))

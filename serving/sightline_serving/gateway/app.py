@@ -50,7 +50,7 @@ def create_app(settings: Settings, detector: Serving | None = None) -> Flask:
 
         tracing.install(app)
     parts = assemble(settings, detector)
-    app.url_map.converters["int"] = addresses.Version
+    app.url_map.converters.update({"int": addresses.Version, "default": addresses.Name})
     app.url_map.strict_slashes = app.url_map.merge_slashes = False  # an address is right or not: no redirects
     observe.install(app, parts.ledger)
     security.install(app, settings, parts.guard)

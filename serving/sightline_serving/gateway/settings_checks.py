@@ -42,11 +42,11 @@ def address(value: str) -> str:
 def model_name(value: str) -> str:
     """The name of a model, without version or label."""
     try:
-        alone = ModelRef.of(value) == ModelRef(value.strip())
+        alone = ModelRef.of(value) == ModelRef(value.strip()) and ":" not in value
     except ValueError:
         alone = False
     if not alone:
-        raise ValueError("write the model's name alone, without `/`, `@` or blanks around it")
+        raise ValueError("write the model's name alone, without `/`, `:`, `@` or blanks around it")
     return value
 
 
@@ -62,8 +62,8 @@ def model_names(values: tuple[str, ...]) -> tuple[str, ...]:
 
 def label(value: str) -> str:
     """A version label."""
-    if not value or "/" in value or value != value.strip():
-        raise ValueError("write a label without `/` or blanks around it, or leave the variable out")
+    if not value or "/" in value or ":" in value or value != value.strip():
+        raise ValueError("write a label without `/`, `:` or blanks around it, or leave the variable out")
     return value
 
 

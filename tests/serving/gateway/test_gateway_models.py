@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from flask.testing import FlaskClient
 from support.fake_serving import LABELS, FakeServing, FakeVersion
 from support.pictures import jpeg
@@ -66,3 +67,10 @@ def test_ready_waits_for_every_listed_model(serving: FakeServing, make_client: A
     assert client.get("/readyz").status_code == 404
     serving.models["trees"] = {5: FakeVersion()}
     assert client.get("/readyz").get_json()["models"] == {"droids": [1], "trees": [5]}
+
+
+@pytest.mark.parametrize("place", ["droids", "droids/versions/1", "droids/labels/stable"])
+def test_an_action_that_is_none_is_no_part_of_a_name(client: FlaskClient, place: str) -> None:
+    response = client.post(f"/v1/models/{place}:predict", data=jpeg())
+    assert (response.status_code, response.get_json()["code"]) == (404, "not_found")
+    assert "/docs" in response.get_json()["detail"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from werkzeug.routing import IntegerConverter
+from werkzeug.routing import BaseConverter, IntegerConverter
 
 from sightline.contract import LAST_VERSION
 
@@ -13,6 +13,13 @@ MODELS: Final = (
     "/v1/models/<model>/versions/<int:version>",
     "/v1/models/<model>/labels/<label>",
 )
+
+
+class Name(BaseConverter):
+    """A model's name or a label in an address: what follows a colon is an action, known or not."""
+
+    regex = "[^/:]+"
+    part_isolating = True  # no slash is in it, whatever the expression looks like
 
 
 class Version(IntegerConverter):

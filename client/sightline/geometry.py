@@ -28,6 +28,10 @@ class Stretch:
         """The rule for a picture that is still to be turned by a quarter."""
         return Stretch(self.width, self.height)
 
+    def size_of(self, height: int, width: int) -> tuple[int, int]:
+        """What `apply` makes of a picture of height x width pixels."""
+        return self.height, self.width
+
     def apply(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Resize uint8 [h, w, 3] to uint8 [height, width, 3]."""
         if pixels.shape[0] == self.height and pixels.shape[1] == self.width:
@@ -71,13 +75,16 @@ class Fit:
         """The rule for a picture that is still to be turned by a quarter: the same."""
         return self
 
-    def apply(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Resize uint8 [h, w, 3] so that neither side is above `side`."""
-        height, width = pixels.shape[:2]
+    def size_of(self, height: int, width: int) -> tuple[int, int]:
+        """What `apply` makes of a picture of height x width pixels."""
         scale = self.side / max(height, width)
         if scale >= 1:
-            return pixels
-        return Stretch(max(1, round(height * scale)), max(1, round(width * scale))).apply(pixels)
+            return height, width
+        return max(1, round(height * scale)), max(1, round(width * scale))
+
+    def apply(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Resize uint8 [h, w, 3] so that neither side is above `side`."""
+        return Stretch(*self.size_of(*pixels.shape[:2])).apply(pixels)
 
 
 _KINDS: Final = {kind.__name__: kind for kind in (Stretch, Fit)}

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from sightline.detections import ImageSize
 from sightline.errors import InvalidOptionError, NotAVideoError, TooManyPixelsError
 from sightline.geometry import Fit, Stretch
-from sightline.images import DEFAULT_MAX_PIXELS, Picture, to_rgb
+from sightline.images import DEFAULT_MAX_PIXELS, Picture
+from sightline.video_capture import Capture, WholeCapture, capture_of
 from sightline.video_container import VideoInfo, codec, frame_size, open_capture, read_info
 
 FALLBACK_FPS: Final = 25.0  # frames per second, where the container does not say
@@ -99,16 +100,17 @@ class Video:
         self._spooled = None if isinstance(source, str | os.PathLike) else _spooled(source)
         self._path = Path(self._spooled.name if self._spooled else source)  # type: ignore[arg-type]
         self._name = "what was sent" if self._spooled else str(source)
-        self._capture = open_capture(self._path, self._name)
-        self._whole: NDArray[np.uint8] | None = None  # the last whole frame, written over by the next
+        opened = open_capture(self._path, self._name)
+        self._capture: Capture = WholeCapture(opened)
         self.passed = 0  # frames that the last run of `frames` went through, asked for or not
         self.ended = False  # whether the last run of `frames` came to the video's end, and not to options.end
         self._reached = 0.0  # seconds
         try:
-            self.info = self._begin(max_pixels)
+            self.info = self._begin(opened, max_pixels)
         except BaseException:
             self.close()
             raise
+        self._resize: Stretch | Fit | None = None  # of the last run of `frames`
         self._at_first = True  # the first frame is decoded already
 
     def frames(
@@ -122,10 +124,12 @@ class Video:
 
         Args:
             options: which frames.
-            resize: applied to each, before its colours are put in order: a model wants a tenth of the
-                pixels of a film, and what is not kept need not be converted, held or sent on.
+            resize: applied to each: a model wants a tenth of the pixels of a film, and what is not kept
+                need not be converted, held or sent on.
         """
         options = options or FrameOptions()
+        self._resize = resize
+        self._at_first = self._at_first and resize is None
         slot = -1
         self.passed = 0
         for index, time in enumerate(self._times(options)):
@@ -135,11 +139,9 @@ class Video:
                 wanted, slot = now > slot, now
             else:
                 wanted = index % (options.every or 1) == 0
-            if wanted and (bgr := self._bgr()) is not None:
-                size = ImageSize(bgr.shape[1], bgr.shape[0])
-                small = bgr if resize is None else resize.apply(bgr)
-                self._whole = None if small is bgr else bgr
-                yield Frame(index, round(time, _TIME_DIGITS), to_rgb(small), None if resize is None else size)
+            if wanted and (read := self._capture.read()) is not None:
+                pixels, size = read
+                yield Frame(index, round(time, _TIME_DIGITS), pixels, None if resize is None else size)
 
     @property
     def cut_short(self) -> str | None:
@@ -169,20 +171,20 @@ class Video:
     ) -> None:
         self.close()
 
-    def _begin(self, max_pixels: int) -> VideoInfo:
+    def _begin(self, opened: cv2.VideoCapture, max_pixels: int) -> VideoInfo:
         """Decode the first frame: a container may be sound and its codec one that FFmpeg lacks here."""
-        width, height = frame_size(self._capture)
+        width, height = frame_size(opened)
         if width < 1 or height < 1:
             raise NotAVideoError(f"{self._name} holds sound but no pictures")
         if width * height > max_pixels:
             raise TooManyPixelsError(f"the video is {width} x {height} pixels; the limit is {max_pixels}")
         self.info = VideoInfo(width, height, 0.0, None)  # the rest is known once a frame is
-        if self._next() is None or self._bgr() is None:
+        if self._next() is None or self._capture.read() is None:
             raise NotAVideoError(
                 f"no frame of {self._name} can be decoded: it is damaged, or its codec "
-                f"({codec(self._capture)}) is not read here; H.264 is"
+                f"({codec(opened)}) is not read here; H.264 is"
             )
-        return read_info(self._capture, self._path)
+        return read_info(opened, self._path)
 
     def _times(self, options: FrameOptions) -> Iterator[float]:
         """Step through the frames from start to end; each one's time, before its pixels are made."""
@@ -216,9 +218,9 @@ class Video:
     def _entered(self, at: float) -> float | None:
         """Open the file anew and seek; the time of the first frame there, or None."""
         self._capture.release()
-        self._capture, self._reached = open_capture(self._path, self._name), 0.0
+        self._capture, self._reached = capture_of(self._path, self._name, self._resize), 0.0
         if at > 0:
-            self._capture.set(cv2.CAP_PROP_POS_MSEC, at * 1000)
+            self._capture.seek(at)
         return self._next()
 
     def _next(self) -> float | None:
@@ -227,15 +229,11 @@ class Video:
         self.ended = not any(self._capture.grab() for _ in range(_DAMAGED))
         if self.ended:
             return None
-        time = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        time = self._capture.time
         if time < self._reached:  # it has no time stamp, as the last frames of an AVI with B-frames
             time = self._reached + 1 / (self.info.fps or FALLBACK_FPS)
         self._reached = time
         return time
-
-    def _bgr(self) -> NDArray[np.uint8] | None:
-        ok, bgr = self._capture.retrieve(self._whole)
-        return np.asarray(bgr, np.uint8) if ok else None
 
 
 def _spooled(source: bytes | BinaryIO) -> IO[bytes]:

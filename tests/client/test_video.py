@@ -47,8 +47,12 @@ def long(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return write_video(path, LONG, *ENCODERS[request.param])
 
 
-def numbers(video: Video, options: FrameOptions | None = None) -> list[int]:
-    return [number_of(frame.pixels) for frame in video.frames(options)]
+# Frames that are resized are decoded in another way.
+both_ways = pytest.mark.parametrize("resize", [None, Stretch(HEIGHT // 2, WIDTH)], ids=["whole", "resized"])
+
+
+def numbers(video: Video, options: FrameOptions | None = None, resize: Stretch | None = None) -> list[int]:
+    return [number_of(frame.pixels) for frame in video.frames(options, resize)]
 
 
 @pytest.mark.parametrize("resize", [Stretch(30, 50), Fit(100), Stretch(HEIGHT, WIDTH), Fit(WIDTH)])
@@ -60,7 +64,8 @@ def test_frames_that_are_resized_while_decoding_are_those_resized_afterwards(
         small = list(video.frames(FrameOptions(every=20), resize))
     for one, other in zip(whole, small, strict=True):
         assert one.size is None and one.image is one.pixels
-        np.testing.assert_array_equal(other.pixels, resize.apply(one.pixels))
+        assert other.pixels.shape == resize.apply(one.pixels).shape
+        assert np.abs(other.pixels - resize.apply(one.pixels).astype(int)).mean() < 2
         assert (other.image.width, other.image.height) == (WIDTH, HEIGHT)
         assert other.image.pixels is other.pixels
 
@@ -94,10 +99,14 @@ def test_frames_come_in_order_with_their_times(short: Path) -> None:
         (FrameOptions(start=100), []),
     ],
 )
-def test_the_frames_that_are_asked_for(short: Path, options: FrameOptions, wanted: list[int]) -> None:
+@both_ways
+def test_the_frames_that_are_asked_for(
+    short: Path, options: FrameOptions, wanted: list[int], resize: Stretch | None
+) -> None:
     with Video(short) as video:
-        assert numbers(video, options) == wanted
-        assert numbers(video, options) == wanted  # each call begins anew
+        assert numbers(video, options, resize) == wanted
+        assert numbers(video, options, resize) == wanted  # each call begins anew
+        assert numbers(video, options) == wanted  # in whichever way
 
 
 def test_a_video_from_bytes_and_open_files(short: Path) -> None:
@@ -112,23 +121,26 @@ def test_a_video_from_bytes_and_open_files(short: Path) -> None:
             assert numbers(video) == list(range(FRAMES))
 
 
-def test_a_late_start_is_found_in_every_container(long: Path) -> None:
+@both_ways
+def test_a_late_start_is_found_in_every_container(long: Path, resize: Stretch | None) -> None:
     """Seeks land early or late, at damaged frames or none; what comes out is what a full read gives."""
     with Video(long) as video:
         whole = [(frame.time, number_of(frame.pixels)) for frame in video.frames()]
         for start in (0.5, 21.0, 27.77, 35.9):
-            rest = [
-                (frame.time, number_of(frame.pixels)) for frame in video.frames(FrameOptions(start=start))
-            ]
+            options = FrameOptions(start=start)
+            rest = [(frame.time, number_of(frame.pixels)) for frame in video.frames(options, resize)]
             assert rest == [(time, number) for time, number in whole if time >= start - 1e-6]
 
 
 @pytest.mark.parametrize("fps", [None, 3])
-def test_parts_join_without_a_seam(long: Path, fps: float | None) -> None:
+@both_ways
+def test_parts_join_without_a_seam(long: Path, fps: float | None, resize: Stretch | None) -> None:
     with Video(long) as video:
-        whole = numbers(video, FrameOptions(fps=fps))
+        whole = numbers(video, FrameOptions(fps=fps), resize)
         cuts = [0.0, 21.0, 22.0, 35.0, None]
-        parts = [numbers(video, FrameOptions(fps=fps, start=a or 0.0, end=b)) for a, b in pairwise(cuts)]
+        parts = [
+            numbers(video, FrameOptions(fps=fps, start=a or 0.0, end=b), resize) for a, b in pairwise(cuts)
+        ]
     assert [number for part in parts for number in part] == whole
 
 

@@ -84,7 +84,7 @@ def test_a_video_is_booked_when_its_answer_is_over(client: FlaskClient, tmp_path
     assert seen["sightline_request_seconds_sum", labelled(route=route)] > 0.3
     answered = labelled(route=route, status="200", model="droids", version="1")
     assert seen["sightline_requests_total", answered] == 1
-    assert seen["sightline_frames_total", labelled(model="droids")] == 50
+    assert seen["sightline_frames_total", labelled(model="droids", version="1")] == 50
 
 
 def test_a_video_that_fails_midway_is_booked_with_its_error(

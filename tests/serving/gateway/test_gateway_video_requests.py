@@ -172,6 +172,6 @@ def test_a_large_form_goes_straight_to_the_file_where_it_is_wanted(video: Path, 
     body = form_of(content)
     environ = create_environ(method="POST", input_stream=Watched(body), content_type=FORM)
     environ["CONTENT_LENGTH"] = str(len(body))
-    read_video(Request(environ), path, Settings(serving="x", model="droids"), lambda _: None)
+    read_video(Request(environ), path, Settings(serving="127.0.0.1:8500", model="droids"), lambda _: None)
     assert path.read_bytes() == content
     assert any(0 < size < len(content) for size in sizes)

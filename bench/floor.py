@@ -27,10 +27,11 @@ from sightline.contract import DETECTION_OUTPUTS, INPUT_IMAGES, OUTPUT_BOXES, SI
 from sightline.wire import serving_pb2 as wire
 
 PARTS: Final = ("decode", "resize", "grpc", "json")
+_TO_RGB: Final = cv2.IMREAD_COLOR_RGB - cv2.IMREAD_COLOR_BGR
 _REDUCED: Final = (
-    (8, cv2.IMREAD_REDUCED_COLOR_8),
-    (4, cv2.IMREAD_REDUCED_COLOR_4),
-    (2, cv2.IMREAD_REDUCED_COLOR_2),
+    (8, cv2.IMREAD_REDUCED_COLOR_8 + _TO_RGB),
+    (4, cv2.IMREAD_REDUCED_COLOR_4 + _TO_RGB),
+    (2, cv2.IMREAD_REDUCED_COLOR_2 + _TO_RGB),
 )
 _DETECTIONS: Final = 3
 
@@ -40,9 +41,10 @@ class Floor:
 
     def __init__(self, data: bytes, call: Callable[[bytes], bytes]) -> None:
         self._data = np.frombuffer(data, np.uint8)
-        whole: Any = cv2.imdecode(self._data, cv2.IMREAD_COLOR)
+        whole: Any = cv2.imdecode(self._data, cv2.IMREAD_COLOR_RGB)
         sides = min(whole.shape[:2])
-        self._flag = next((flag for factor, flag in _REDUCED if sides >= factor * SIDE), cv2.IMREAD_COLOR)
+        fitting = (flag for factor, flag in _REDUCED if sides >= factor * SIDE)
+        self._flag = next(fitting, cv2.IMREAD_COLOR_RGB)
         self._decoded: Any = cv2.imdecode(self._data, self._flag)
         self._request = request_bytes(self.resize())
         self._call = call
@@ -53,7 +55,7 @@ class Floor:
 
     def resize(self) -> NDArray[np.uint8]:
         small = cv2.resize(self._decoded, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
-        return np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2RGB, dst=small), np.uint8)
+        return np.asarray(small, np.uint8)
 
     def grpc(self) -> bytes:
         return self._call(self._request)

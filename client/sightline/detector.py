@@ -26,7 +26,7 @@ from sightline.errors import (
 )
 from sightline.families import RawDetections
 from sightline.geometry import Fit, Stretch
-from sightline.images import DEFAULT_MAX_PIXELS, Encoded, Picture, finish, read_encoded
+from sightline.images import DEFAULT_MAX_PIXELS, Encoded, Picture, read_encoded, turn
 from sightline.inputs import ImageInput, load, several
 from sightline.options import DetectOptions
 from sightline.postprocess import select
@@ -279,10 +279,10 @@ def _loaded(image: ImageInput | Picture) -> _Loaded | InputError:
 
 
 def _made_ready(loaded: Encoded | NDArray[np.uint8] | Picture, resize: Stretch | Fit) -> _Ready:
-    """Decode and resize; what is decoded here is finished once it has fewer pixels."""
+    """Decode and resize; what is decoded here is turned once it has fewer pixels."""
     begun = time.perf_counter()
     if isinstance(loaded, Encoded):
-        picture = loaded.decode(unfinished=True)
+        picture = loaded.decode(upright=False)
     elif isinstance(loaded, Picture):
         picture = loaded
     else:
@@ -290,7 +290,7 @@ def _made_ready(loaded: Encoded | NDArray[np.uint8] | Picture, resize: Stretch |
     decode_ms, at = _ms_since(begun), time.perf_counter()
     pixels = (resize.sideways if picture.sideways else resize).apply(picture.pixels)
     if isinstance(loaded, Encoded):
-        pixels = finish(pixels, picture.orientation)
+        pixels = turn(pixels, picture.orientation)
     return _Ready(pixels, ImageSize(picture.width, picture.height), decode_ms, _ms_since(at))
 
 

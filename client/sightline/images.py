@@ -16,11 +16,15 @@ from sightline.image_header import SIDEWAYS, ImageHeader, read_header
 
 DEFAULT_MAX_PIXELS: Final = 50_000_000  # 150 MB decoded; a 48-megapixel phone picture passes
 
-# Decoding a JPEG to a fraction of its size skips most of the inverse transform.
+# Decoding a JPEG to a fraction of its size skips most of the inverse transform. OpenCV's own names for
+# that are of BGR.
 _REDUCED: Final = {
-    8: cv2.IMREAD_REDUCED_COLOR_8,
-    4: cv2.IMREAD_REDUCED_COLOR_4,
-    2: cv2.IMREAD_REDUCED_COLOR_2,
+    factor: flag & ~cv2.IMREAD_COLOR_BGR | cv2.IMREAD_COLOR_RGB
+    for factor, flag in (
+        (8, cv2.IMREAD_REDUCED_COLOR_8),
+        (4, cv2.IMREAD_REDUCED_COLOR_4),
+        (2, cv2.IMREAD_REDUCED_COLOR_2),
+    )
 }
 # EXIF orientation -> what makes the stored pixels upright (EXIF 2.32, 4.6)
 _TURNS: Final[Mapping[int, Callable[[Any], Any]]] = {
@@ -42,7 +46,7 @@ JPEG_REDUCTIONS: Final = tuple(_REDUCED)  # by which a side is divided, the stro
 class Picture:
     """A decoded picture."""
 
-    pixels: NDArray[np.uint8]  # [h, w, 3]; may be reduced; RGB and upright unless it is unfinished
+    pixels: NDArray[np.uint8]  # [h, w, 3]; RGB; may be reduced, and not upright yet
     width: int  # pixels of the full upright picture
     height: int  # pixels of the full upright picture
     orientation: int = 1  # EXIF, of the pixels as they are here
@@ -58,7 +62,7 @@ def decode(
     *,
     at_least: tuple[int, int] | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
-    unfinished: bool = False,
+    upright: bool = True,
 ) -> Picture:
     """Decode JPEG, PNG, WebP, BMP or the first frame of a GIF.
 
@@ -69,14 +73,14 @@ def decode(
         at_least: (height, width) that the caller will resize to; a JPEG is then decoded at the
             smallest of 1/8, 1/4, 1/2, 1/1 that is not below it.
         max_pixels: limit on width x height, told from the header.
-        unfinished: leave colours and orientation as stored, for `finish` once there are fewer pixels.
+        upright: turn it as its EXIF orientation says; else that is left to `turn`, on fewer pixels.
 
     Raises:
         NoImageError: there are no bytes.
         NotAnImageError, TruncatedImageError: as `read_header`, or the pixels do not decode.
         TooManyPixelsError: the header announces more than `max_pixels`.
     """
-    return read_encoded(data, at_least=at_least, max_pixels=max_pixels).decode(unfinished=unfinished)
+    return read_encoded(data, at_least=at_least, max_pixels=max_pixels).decode(upright=upright)
 
 
 class Encoded(NamedTuple):
@@ -91,14 +95,14 @@ class Encoded(NamedTuple):
         """How many are held once it is decoded."""
         return self.header.width * self.header.height // self.factor**2
 
-    def decode(self, *, unfinished: bool = False) -> Picture:
+    def decode(self, *, upright: bool = True) -> Picture:
         """As the function `decode`.
 
         Raises:
             TruncatedImageError: the pixels do not decode.
         """
         data, header, factor = self
-        flag = _REDUCED.get(factor, cv2.IMREAD_COLOR)
+        flag = _REDUCED.get(factor, cv2.IMREAD_COLOR_RGB)
         if header.format == "JPEG":  # of the others the decoder reads it, and turns them
             flag |= cv2.IMREAD_IGNORE_ORIENTATION
         try:
@@ -107,12 +111,14 @@ class Encoded(NamedTuple):
             decoded = None
         if decoded is None:
             raise TruncatedImageError(f"the {header.format} header is sound but its pixels do not decode")
-        pixels = np.asarray(decoded, np.uint8) if unfinished else finish(decoded, header.orientation)
+        pixels = np.asarray(decoded, np.uint8)
+        if upright:
+            pixels = turn(pixels, header.orientation)
         if header.format == "JPEG":
             width, height = header.upright_size
         else:  # decoded in full, so the pixels themselves say it, whatever metadata turned them
             height, width = pixels.shape[:2]
-        return Picture(pixels, width, height, header.orientation if unfinished else 1)
+        return Picture(pixels, width, height, 1 if upright else header.orientation)
 
 
 def read_encoded(
@@ -135,10 +141,10 @@ def read_encoded(
     return Encoded(data, header, _factor(header, at_least) if at_least and header.format == "JPEG" else 1)
 
 
-def finish(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """BGR uint8 [h, w, 3] of an EXIF orientation as upright RGB; in place where it is upright."""
-    turn = _TURNS.get(orientation)
-    return to_rgb(pixels if turn is None else turn(pixels))
+def turn(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Pixels uint8 [h, w, 3] of an EXIF orientation, upright."""
+    turned = _TURNS.get(orientation)
+    return pixels if turned is None else np.asarray(turned(pixels), np.uint8)
 
 
 def to_rgb(bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:

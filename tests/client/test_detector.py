@@ -250,13 +250,13 @@ def test_large_pictures_are_decoded_one_at_a_time(detector: Serving, monkeypatch
     at_once, most = 0, 0
     lock, decode = threading.Lock(), Encoded.decode
 
-    def slowly(encoded: Encoded, *, unfinished: bool = False) -> Picture:
+    def slowly(encoded: Encoded, *, upright: bool = True) -> Picture:
         nonlocal at_once, most
         with lock:
             at_once += 1
             most = max(most, at_once)
         time.sleep(0.05)
-        picture = decode(encoded, unfinished=unfinished)
+        picture = decode(encoded, upright=upright)
         with lock:
             at_once -= 1
         return picture

@@ -19,7 +19,7 @@ from sightline.errors import (
 )
 from sightline.geometry import Fit, Stretch
 from sightline.image_header import read_header
-from sightline.images import decode, encode_jpeg, encode_png, finish, read_encoded
+from sightline.images import decode, encode_jpeg, encode_png, read_encoded, turn
 
 ORIENTATION = 0x0112
 
@@ -99,11 +99,11 @@ def test_exif_orientation_is_applied_and_told(orientation: int, at_least: tuple[
 def test_turned_once_it_is_small_it_is_the_same_picture(orientation: int, resize: Stretch | Fit) -> None:
     data = stored_as(orientation)
     whole = decode(data)
-    unfinished = decode(data, unfinished=True)
-    assert (unfinished.width, unfinished.height) == (whole.width, whole.height) == (161, 121)
-    assert unfinished.sideways == (orientation >= 5)
-    small = (resize.sideways if unfinished.sideways else resize).apply(unfinished.pixels)
-    late, early = finish(small, unfinished.orientation), resize.apply(whole.pixels)
+    stored = decode(data, upright=False)
+    assert (stored.width, stored.height) == (whole.width, whole.height) == (161, 121)
+    assert stored.sideways == (orientation >= 5)
+    small = (resize.sideways if stored.sideways else resize).apply(stored.pixels)
+    late, early = turn(small, stored.orientation), resize.apply(whole.pixels)
     assert late.shape == early.shape
     assert np.abs(late.astype(int) - early).max() <= 1, "but for rounding"
 

@@ -80,6 +80,13 @@ def test_the_gateway_image_holds_no_tensorflow_no_shell_and_no_pip(podman: str) 
     assert "libc6" in told["packages"]
 
 
+def test_the_gateway_image_can_call_opencvs_ffmpeg(podman: str) -> None:
+    """Which is loaded by name, so that nothing else would miss it."""
+    asked = "from sightline.ffmpeg import bundled; print(bundled() is not None)"
+    command = [podman, "run", "--rm", *HARDENED, "--entrypoint", "python", GATEWAY, "-c", asked]
+    assert _run(*command).strip() == "True"
+
+
 def test_wrong_settings_end_the_container_with_their_name(podman: str) -> None:
     done = subprocess.run(
         [podman, "run", "--rm", *HARDENED, "-e", "SIGHTLINE_MODLE=droids", GATEWAY],

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import pickle
+import socket
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 from support.detectors import NumberReader
+from support.fake_serving import fake_serving
 from support.jobs import FRAMES, lines, work, write_inputs
 from support.videos import undecodable, write_video
 
 from sightline import errors
-from sightline.batch.engines import ThreadEngine
+from sightline.batch.engines import ThreadEngine, check_answers
 from sightline.batch.job import Job, JobOptions
 from sightline.batch.manifest import MANIFEST
 from sightline.batch.sources import find_sources
@@ -204,6 +206,16 @@ def test_no_more_is_in_flight_than_was_said(inputs: Path, tmp_path: Path) -> Non
     with Job(tmp_path, work(lambda: detector, in_flight=3), JobOptions(segment=0.5)) as job:
         list(job.run(find_sources([str(inputs / "film.mp4")]), ThreadEngine(2)))
     assert 2 < detector.most_at_once <= 6
+
+
+def test_a_cluster_that_is_not_there_is_said_to_be_away() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        for port in (9, deaf.getsockname()[1]):
+            with pytest.raises(errors.UnavailableError, match=f"127.0.0.1:{port} cannot be reached"):
+                check_answers(f"ray://127.0.0.1:{port}", within=0.3)
+    check_answers("auto")
+    with fake_serving() as server:  # speaks gRPC, as the heads of clusters do
+        check_answers(server.target)
 
 
 def test_work_can_be_sent_to_another_machine() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -12,6 +14,8 @@ from sightline.batch.work import Work
 from sightline.errors import InvalidOptionError, UnavailableError
 
 LOST_NODE_RETRIES: Final = 5  # of a task whose machine went away under it
+JOIN_WITHIN: Final = 10.0  # seconds for a cluster to answer at its address
+_HEAD: Final = re.compile(r"(?:ray://)?([^/@]+:\d+)")  # else it is `auto`, or a name that Ray looks up
 
 
 class Engine(Protocol):
@@ -90,6 +94,8 @@ class RayEngine:
                 ray.shutdown()
 
     def _join(self) -> None:
+        if self._address is not None:
+            check_answers(self._address)
         try:
             # Without an address Ray would join whatever cluster was last started on this machine.
             address = self._address or "local"
@@ -98,6 +104,27 @@ class RayEngine:
             raise InvalidOptionError(f"{self._address} is no address of a Ray cluster: {fault}") from None
         except (ConnectionError, RuntimeError) as fault:
             raise UnavailableError(f"the Ray cluster at {self._address} cannot be reached: {fault}") from None
+
+
+def check_answers(address: str, *, within: float = JOIN_WITHIN) -> None:
+    """Ask at a cluster's address before Ray does, which would do so for ten minutes.
+
+    Raises:
+        UnavailableError: nothing answers there that speaks gRPC, as the heads of clusters do.
+    """
+    found = _HEAD.fullmatch(address)
+    if found is None or os.environ.get("RAY_USE_TLS", "0") != "0":  # Ray's own certificates are its matter
+        return
+    import grpc
+
+    with grpc.insecure_channel(found[1]) as channel:
+        try:
+            grpc.channel_ready_future(channel).result(timeout=within)
+        except grpc.FutureTimeoutError:
+            raise UnavailableError(
+                f"the Ray cluster at {address} cannot be reached: nothing like it answered within "
+                f"{within:g} s"
+            ) from None
 
 
 def _do(work: Work, task: Task) -> list[Outcome]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -12,12 +13,13 @@ from typing import Final, TypeVar
 from sightline.contract import SERVING_TIMEOUT, ModelCard, ModelRef
 from sightline.detections import Result
 from sightline.detector import Serving
-from sightline.errors import InputError, SightlineError
+from sightline.errors import ExhaustedError, InputError, SightlineError
 from sightline.images import DEFAULT_MAX_PIXELS
 from sightline.inputs import ImageInput
 from sightline.options import DetectOptions
 from sightline.served_models import ServedModel
 from sightline.tf_serving import ServingStub
+from sightline.turns import Turns
 
 DEFAULT_THREADS: Final = 16  # calls under way at once; more wait their turn
 
@@ -33,7 +35,8 @@ class AsyncServing:
 
     Args:
         target, model, labels, max_pixels, timeout: as of `Serving`.
-        threads: calls under way at once.
+        threads: calls under way at once, at most. Where the server is too busy for as many, there are fewer
+            for a while, and what it refused is asked again within its time limit.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class AsyncServing:
     ) -> None:
         self._serving = Serving(target, model=model, labels=labels, max_pixels=max_pixels, timeout=timeout)
         self._closed = False
+        self._turns = Turns(threads)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="sightline")
 
     async def detect(
@@ -60,8 +64,8 @@ class AsyncServing:
         request_id: str | None = None,
     ) -> Result:
         """As `Serving.detect`."""
-        call = partial(self._serving.detect, model=model, timeout=timeout, request_id=request_id)
-        return await self._run(partial(call, image, options))
+        call = partial(self._serving.detect, image, options, model=model, request_id=request_id)
+        return await self._run(call, timeout)
 
     async def detect_many(
         self,
@@ -73,20 +77,22 @@ class AsyncServing:
         request_id: str | None = None,
     ) -> list[Result | InputError]:
         """As `Serving.detect_many`."""
-        call = partial(self._serving.detect_many, model=model, timeout=timeout, request_id=request_id)
-        return await self._run(partial(call, images, options))
+        call = partial(self._serving.detect_many, images, options, model=model, request_id=request_id)
+        return await self._run(call, timeout)
 
     async def models(self) -> list[ServedModel]:
         """As `Serving.models`."""
-        return await self._run(self._serving.models)
+        return await self._run(lambda **_: self._serving.models())
 
     async def card(self, model: str | ModelRef | None = None) -> ModelCard | None:
         """As `Serving.card`."""
-        return await self._run(partial(self._serving.card, model))
+        return await self._run(lambda **_: self._serving.card(model))
 
     async def close(self) -> None:
         """Close the connection, once the calls under way have ended."""
         self._closed = True
+        await self._turns.take()  # behind the calls that wait for theirs
+        self._turns.answered()
         await asyncio.to_thread(self._threads.shutdown)
         self._serving.close()
 
@@ -98,7 +104,29 @@ class AsyncServing:
     ) -> None:
         await self.close()
 
-    async def _run(self, call: Callable[[], T]) -> T:
+    async def _run(self, call: Callable[..., T], timeout: float | None = None) -> T:
+        """Call in a thread; what the server is too busy for, once fewer are under way."""
         if self._closed:
             raise SightlineError("this AsyncServing was closed; make another")
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        await self._turns.take()
+        limit = self._serving.timeout if timeout is None else timeout
+        deadline = time.monotonic() + limit
+        while True:
+            among_others = self._turns.under_way > 1
+            try:
+                loop = asyncio.get_running_loop()
+                got = await loop.run_in_executor(self._threads, partial(call, timeout=limit))
+            except ExhaustedError:
+                among_others = among_others or self._turns.under_way > 1
+                self._turns.refused()
+                limit = deadline - time.monotonic()
+                if limit <= 0 or not among_others or self._closed:
+                    raise
+            except BaseException:
+                self._turns.answered()
+                raise
+            else:
+                self._turns.answered()
+                return got
+            await self._turns.take(again=True)
+            limit = max(deadline - time.monotonic(), 0.001)

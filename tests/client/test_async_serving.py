@@ -1,17 +1,21 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 
+import grpc
 import numpy as np
 import pytest
-from support.fake_serving import FakeServing, fake_serving
+from support.fake_serving import Arrays, FakeServing, Refusal, droids, fake_serving
 
 from sightline.async_serving import AsyncServing
 from sightline.contract import ModelRef
 from sightline.detections import Result
 from sightline.detector import Serving
-from sightline.errors import InputError, ModelNotFoundError
+from sightline.errors import ExhaustedError, InputError, ModelNotFoundError
 from sightline.images import encode_jpeg
 from sightline.interface import AsyncDetector
 
@@ -49,6 +53,53 @@ def test_awaited_it_gives_the_same_while_the_loop_goes_on(server: FakeServing) -
     assert all(result.detections == wanted for result in one)
     assert [type(outcome).__name__ for outcome in many] == ["Result", "NotAnImageError"]
     assert ticks > 10
+
+
+def test_a_server_that_takes_fewer_at_once_is_given_fewer(server: FakeServing) -> None:
+    busy = threading.Semaphore(2)
+
+    def answer(inputs: Arrays) -> Arrays:
+        if not busy.acquire(blocking=False):
+            raise Refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, "Server Threadpool Exhausted")
+        try:
+            time.sleep(0.1)
+            return droids(inputs)
+        finally:
+            busy.release()
+
+    async def ask() -> list[Result | BaseException]:
+        async with AsyncServing(server.target, model="droids", timeout=20) as serving:
+            await serving.detect(BRIGHT)
+            asked = (serving.detect(BRIGHT) for _ in range(40))
+            return await asyncio.gather(*asked, return_exceptions=True)
+
+    server.models["droids"][1] = replace(server.models["droids"][1], answer=answer)
+    assert [type(outcome) for outcome in asyncio.run(ask())] == [Result] * 40
+
+
+def test_a_server_that_is_too_busy_for_one_is_an_error(server: FakeServing) -> None:
+    async def ask() -> None:
+        async with AsyncServing(server.target, model="droids") as serving:
+            server.behaviour.refusal = Refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, "queue is full")
+            outcomes = await asyncio.gather(
+                *(serving.detect(BRIGHT) for _ in range(3)), return_exceptions=True
+            )
+            assert {type(outcome) for outcome in outcomes} == {ExhaustedError}
+
+    asyncio.run(ask())
+
+
+def test_calls_that_wait_for_their_turn_end_before_it_is_closed(server: FakeServing) -> None:
+    server.behaviour.delay = 0.05
+
+    async def ask() -> list[Result]:
+        async with AsyncServing(server.target, model="droids", threads=2) as serving:
+            tasks = [asyncio.create_task(serving.detect(BRIGHT)) for _ in range(6)]
+            await asyncio.sleep(0.02)
+            tasks.pop().cancel()
+        return await asyncio.gather(*tasks)
+
+    assert len(asyncio.run(ask())) == 5
 
 
 def test_models_card_and_errors_are_those_of_serving(server: FakeServing) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from sightline.contract import is_utf8
+
 LAST_PORT: Final = 65535
 _PLACE: Final = re.compile(r"(?:[^\s:/,\[\]]+|\[[0-9a-fA-F:.]+\]):([0-9]{1,5})")
 _DNS: Final = re.compile(r"dns:(?://[^/]*/)?(.*)")  # perhaps with the server that is asked for the name
@@ -25,7 +27,7 @@ def check_serving_address(address: str) -> str:
     else:
         dns = _DNS.fullmatch(address)
         sound = _is_place(dns[1] if dns else address)
-    if not sound:
+    if not sound or not is_utf8(address):
         raise ValueError(
             "the address of a Serving is host:port, dns:///name:port, ipv4:a:port,b:port or unix:PATH, "
             f"not {address!r}"

@@ -133,10 +133,24 @@ def test_models_shows_the_version_or_the_label_that_is_asked_for() -> None:
                 assert (told.exit_code, told.stdout) == (Exit.REFUSED, "")
 
 
-@pytest.mark.parametrize("address", ["http://127.0.0.1:8500", ""])
-def test_an_address_that_is_no_servings_is_a_usage_error(address: str) -> None:
-    result = CliRunner().invoke(main, ["models", "--serving", address, "--model", "droids"])
+@pytest.mark.parametrize("address", ["http://127.0.0.1:8500", "", " ", "a\udcff:8500"])
+@pytest.mark.parametrize("command", ["models", "doctor"])
+def test_an_address_that_is_no_servings_is_a_usage_error(command: str, address: str) -> None:
+    result = CliRunner().invoke(main, [command, "--serving", address, "--model", "droids"])
     assert (result.exit_code, "--serving" in result.stderr) == (Exit.USAGE, True)
+
+
+@pytest.mark.parametrize("command", [["detect"], ["batch", "--out", "job"]])
+def test_an_empty_name_is_not_taken_for_this_folder(command: list[str]) -> None:
+    result = CliRunner().invoke(main, [*command, ""])
+    assert (result.exit_code, "is empty" in result.stderr) == (Exit.USAGE, True)
+
+
+def test_a_command_that_nobody_listens_to_does_its_work(url: str) -> None:
+    way = f"{sys.executable} -m sightline.cli models --gateway {url} >&- 2>&-"
+    assert subprocess.run(way, shell=True, check=False, timeout=60).returncode == Exit.OK
+    way = f"{sys.executable} -m sightline.cli bench --gateway {url} --seconds 0.1 --warm-up 0 >&- 2>&-"
+    assert subprocess.run(way, shell=True, check=False, timeout=60).returncode == Exit.OK
 
 
 def test_labels_of_a_model_without_a_card_come_from_a_file(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_a_model_whose_folder_has_no_number_is_no_version(tmp_path: Path) -> Non
     assert [one.version for one in versions] == [1]  # examined all the same
     (tmp_path / "empty").mkdir()
     results, versions = layout(tmp_path / "empty")
-    assert "empty holds nothing and no version folder" in results[0].found and not versions
+    assert "empty holds nothing, and no version folder" in results[0].found and not versions
 
 
 def framed(data: bytes) -> bytes:

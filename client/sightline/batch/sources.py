@@ -118,6 +118,8 @@ def _writable(address: str) -> str:
 
 def _named(inputs: Iterable[str]) -> Iterator[str]:
     for name in inputs:
+        if not name:  # which would be this folder
+            raise InvalidOptionError("the name of an input is empty")
         if not name.startswith(LIST_MARK):
             yield name
             continue

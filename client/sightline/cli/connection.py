@@ -50,10 +50,7 @@ class Connection:
 
             assert self.model is not None  # noqa: S101  # the options were checked
             labels = None if self.labels is None else read_labels(self.labels)
-            try:
-                return Serving(self.serving, model=self.model, labels=labels, **options)
-            except ValueError as fault:  # an address of another kind
-                raise click.BadParameter(str(fault), param_hint="--serving") from None
+            return Serving(self.serving, model=self.model, labels=labels, **options)
         from sightline.http import Gateway
 
         # Files are sent as they are; the only arrays that a command sends are frames.
@@ -112,11 +109,13 @@ def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
         **rest: Any,
     ) -> Any:
         ctx = click.get_current_context()
-        if serving and gateway:
+        if serving is not None and gateway:
             if ctx.get_parameter_source("gateway") is click.core.ParameterSource.COMMANDLINE:
                 raise click.UsageError("give --gateway or --serving, not both")
             gateway = None  # an explicit --serving goes before the environment
-        if not serving:
+        if serving is not None:
+            check_serving(serving)
+        else:
             _check_gateway(gateway or DEFAULT_GATEWAY, api_key)
         if serving and model is None:
             raise click.UsageError("--serving needs --model NAME: TensorFlow Serving has no default model")
@@ -126,6 +125,20 @@ def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(*args, connection=connection, **rest)
 
     return wrapped
+
+
+def check_serving(serving: str) -> None:
+    """Say that `--serving` is no address.
+
+    Raises:
+        click.BadParameter: it is none.
+    """
+    from sightline.serving_address import check_serving_address
+
+    try:
+        check_serving_address(serving)
+    except ValueError as fault:
+        raise click.BadParameter(str(fault), param_hint="--serving") from None
 
 
 def _check_gateway(gateway: str, api_key: str | None) -> None:

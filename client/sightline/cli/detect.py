@@ -88,6 +88,8 @@ def detect_command(
 def _named(pictures: Iterable[str]) -> Iterator[tuple[str, Path | InputError]]:
     """Each picture's name and path; folders are opened up, in the order of names."""
     for name in pictures:
+        if not name:  # which Python takes for this folder
+            raise click.UsageError("the name of a picture is empty")
         path = Path(name)
         if name == STDIN or not path.is_dir():
             yield name, path

@@ -9,7 +9,7 @@ from typing import Final
 import click
 import orjson
 
-from sightline.cli.connection import ModelType
+from sightline.cli.connection import ModelType, check_serving
 from sightline.cli.exits import Exit
 from sightline.cli.ranges import FiniteRange
 from sightline.contract import ModelRef
@@ -51,6 +51,8 @@ def doctor_command(
         raise click.UsageError("name MODEL_DIR, or --serving HOST:PORT with --model NAME")
     if (serving is None) != (model is None):
         raise click.UsageError("--serving and --model go together: which model, on which server")
+    if serving is not None:
+        check_serving(serving)
     from sightline.doctor import examination
     from sightline.doctor.examination import DEFAULT_TIMEOUT
 

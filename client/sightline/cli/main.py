@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -48,6 +50,9 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         for variable, level in _QUIET.items():
             os.environ.setdefault(variable, level)
+        for name in ("stdout", "stderr"):
+            if getattr(sys, name) is None:  # closed by who began the command
+                setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
         with exits():
             return super().invoke(ctx)
 

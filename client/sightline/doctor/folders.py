@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from sightline.contract import LAST_VERSION
 from sightline.doctor.results import CheckResult, Subject
 
 SAVED_MODEL_FILE: Final = "saved_model.pb"
 VARIABLES_INDEX: Final = Path("variables", "variables.index")
-MAX_VERSION: Final = 2**63 - 1  # Serving reads a version into an int64
+_NAMED: Final = 5  # files of a wrong folder that are told
 
 LAYOUT: Final = "layout"
 _RIGHT: Final = f"MODELS/NAME/VERSION/{SAVED_MODEL_FILE}, VERSION a whole number"
@@ -71,8 +72,10 @@ def _newest(model: Path) -> Iterator[CheckResult | VersionFolder]:
         yield from _one_version(model)
         return
     if not numbered:
-        others = ", ".join(sorted(child.name for child in model.iterdir())) or "nothing"
-        yield about.failed(LAYOUT, f"{model.name} holds {others} and no version folder", _RIGHT)
+        names = sorted(child.name for child in model.iterdir())
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        others = ", ".join(names[:_NAMED]) + more or "nothing"
+        yield about.failed(LAYOUT, f"{model.name} holds {others}, and no version folder", _RIGHT)
         return
     newest = max((child for child in numbered if child.is_dir()), key=_number, default=None)
     if files:
@@ -98,7 +101,7 @@ def _models(path: Path) -> list[Path]:
 
 
 def _is_version(name: str) -> bool:
-    return name.isascii() and name.isdigit() and int(name) <= MAX_VERSION
+    return name.isascii() and name.isdigit() and int(name) <= LAST_VERSION
 
 
 def _number(folder: Path) -> int:

@@ -151,6 +151,10 @@ def test_a_picture_is_never_replaced_by_its_own_drawing(url: str, photos: Path) 
     result = sightline("detect", "--gateway", url, "--draw", photos, photos / "bright.jpg")
     assert result.exit_code == Exit.USAGE
     assert (photos / "bright.jpg").read_bytes() == before
+    (photos / "bright.bmp").write_bytes(before)  # whose drawing has the other's name
+    result = sightline("detect", "--gateway", url, "--draw", photos, photos)
+    assert (result.exit_code, "replaced by the result of" in result.stderr) == (Exit.USAGE, True)
+    assert (photos / "bright.jpg").read_bytes() == before
 
 
 def test_coco_is_one_list(url: str, photos: Path) -> None:

@@ -54,10 +54,11 @@ def detect_command(
     draw: Path | None,
 ) -> None:
     """Find the objects in pictures: files, folders of them, or - for standard input."""
-    writer = ResultWriter(format_, out)
-    drawn = None if draw is None else FolderNames(draw)
-    failed = 0
     named = list(_named(pictures))
+    kept = [found for _, found in named if isinstance(found, Path)]
+    writer = ResultWriter(format_, out, kept)
+    drawn = None if draw is None else FolderNames(draw, kept)
+    failed = 0
     with (
         closing(connection.open()) as detector,
         Progress("detect", len(named), "pictures", among_lines=out is None) as progress,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -62,13 +62,14 @@ class ResultWriter:
     Args:
         format_: one of FORMATS.
         folder: gets a file per picture; None writes to standard output.
+        kept: as of `FolderNames`.
     """
 
-    def __init__(self, format_: str, folder: Path | None) -> None:
+    def __init__(self, format_: str, folder: Path | None, kept: Iterable[Path] = ()) -> None:
         self._format, self._suffix = _FORMATS[format_]
         self._errors_too = format_ == "json"
         self._coco: list[dict[str, Any]] | None = [] if format_ == "coco" and folder is None else None
-        self._names = None if folder is None else FolderNames(folder)
+        self._names = None if folder is None else FolderNames(folder, kept)
 
     def write(self, source: str, result: Result) -> None:
         """Write the result of one picture."""
@@ -97,18 +98,24 @@ class ResultWriter:
 
 
 class FolderNames:
-    """File names in a folder, one for each source; equal stems get a number."""
+    """File names in a folder, one for each source; equal stems get a number.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: made where it is missing.
+        kept: what is read, and so must not be replaced.
+    """
+
+    def __init__(self, folder: Path, kept: Iterable[Path] = ()) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
+        self._kept = {path.resolve(): path for path in kept}
         self._taken: set[str] = set()
 
     def take(self, source: str, suffix: str) -> Path:
         """The path for what comes of a source.
 
         Raises:
-            click.UsageError: it would replace the source itself.
+            click.UsageError: it would replace what is read.
         """
         stem = Path(source).stem if source != "-" else "stdin"
         name, number = stem + suffix, 1
@@ -117,6 +124,7 @@ class FolderNames:
             name = f"{stem}-{number}{suffix}"
         self._taken.add(name)
         path = self._folder / name
-        if path.exists() and Path(source).exists() and path.samefile(source):
-            raise click.UsageError(f"{path} would be replaced by its own result; name another folder")
+        if read := self._kept.get(path.resolve()):
+            whose = "its own result" if str(read) == source else f"the result of {source}"
+            raise click.UsageError(f"{read} would be replaced by {whose}; name another folder")
         return path

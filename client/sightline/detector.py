@@ -118,9 +118,7 @@ class Serving:
         begun = time.perf_counter()
         images = several(images)
         deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
-        answer = self._answer(
-            ModelRef.of(model or self.model), [_loaded(image) for image in images], deadline
-        )
+        answer = self._answer(self._ref(model), [_loaded(image) for image in images], deadline)
         name, options = request_id or uuid.uuid4().hex, options or DetectOptions()
         options.check_classes(answer.model.labels.values())
         answers = iter(answer.found)
@@ -153,7 +151,7 @@ class Serving:
 
     def card(self, model: str | ModelRef | None = None) -> ModelCard | None:
         """What the model says of itself now; None where it carries no card."""
-        return self.catalog.refresh(ModelRef.of(model or self.model)).card
+        return self.catalog.refresh(self._ref(model)).card
 
     def resize(self, model: str | ModelRef | None = None) -> Stretch | Fit:
         """How pictures are resized for the model as it is now.
@@ -161,7 +159,7 @@ class Serving:
         Who decodes elsewhere may apply it there, and ask about a `Picture`; if another version comes
         meanwhile that wants another size, it is resized once more.
         """
-        return self.catalog.current(ModelRef.of(model or self.model), timeout=self.timeout).family.resize
+        return self.catalog.current(self._ref(model), timeout=self.timeout).family.resize
 
     def check_classes(self, options: DetectOptions, model: str | ModelRef | None = None) -> None:
         """Find out before the first of many pictures is sent whether the model has the classes asked for.
@@ -169,7 +167,7 @@ class Serving:
         Raises:
             InvalidOptionError: it lacks one, as it is now.
         """
-        ref = ModelRef.of(model or self.model)
+        ref = self._ref(model)
         try:
             options.check_classes(self.catalog.current(ref, timeout=self.timeout).labels.values())
         except InvalidOptionError:  # a version that came meanwhile may have it
@@ -186,6 +184,9 @@ class Serving:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _ref(self, model: str | ModelRef | None) -> ModelRef:
+        return self.model if model is None else ModelRef.of(model)
 
     def _answer(self, ref: ModelRef, loaded: Sequence[_Loaded | InputError], deadline: float) -> _Answer:
         """Make the pictures ready, ask the model, and say which version answered for each.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TypeVar
 
@@ -13,7 +15,7 @@ import httpx
 from sightline import http_exchange as exchange
 from sightline.contract import ModelCard, ModelRef
 from sightline.detections import Result
-from sightline.errors import InputError, SightlineError
+from sightline.errors import InputError, InvalidOptionError, SightlineError
 from sightline.gateway_address import DEFAULT_TIMEOUT, GatewayAddress, key_header
 from sightline.http_exchange import ArrayFormat, Asked, Exchange
 from sightline.http_limit import CallLimit, send_in_time
@@ -54,7 +56,8 @@ class Gateway:
     ) -> None:
         self.address = _address(url, model, timeout, api_key, headers)
         self._arrays_as: ArrayFormat = arrays_as
-        self._client = httpx.Client(transport=transport)
+        with _environment():
+            self._client = httpx.Client(transport=transport)
         self._limit = CallLimit()
 
     def detect(
@@ -142,7 +145,8 @@ class AsyncGateway:
     ) -> None:
         self.address = _address(url, model, timeout, api_key, headers)
         self._arrays_as: ArrayFormat = arrays_as
-        self._client = httpx.AsyncClient(transport=transport)
+        with _environment():
+            self._client = httpx.AsyncClient(transport=transport)
 
     async def detect(
         self,
@@ -223,6 +227,22 @@ def _address(
     headers: Mapping[str, str] | None,
 ) -> GatewayAddress:
     return GatewayAddress(url, _ref(model), timeout, {**key_header(api_key), **(headers or {})})
+
+
+@contextmanager
+def _environment() -> Iterator[None]:
+    """Name what the environment has that no client can be made with.
+
+    Raises:
+        InvalidOptionError: a proxy or certificates that cannot be used.
+    """
+    try:
+        yield
+    except OSError as fault:
+        named = "SSL_CERT_FILE" if os.environ.get("SSL_CERT_FILE") else "SSL_CERT_DIR"
+        raise InvalidOptionError(f"the certificates that {named} names cannot be read: {fault}") from None
+    except (ImportError, ValueError, httpx.InvalidURL) as fault:
+        raise InvalidOptionError(f"the proxy that the environment names cannot be used: {fault}") from None
 
 
 def _check_open(client: httpx.Client | httpx.AsyncClient) -> None:

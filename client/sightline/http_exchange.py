@@ -122,6 +122,8 @@ def detect(at: GatewayAddress, asked: Asked) -> Exchange[list[Result | InputErro
         place: picture for place, picture in enumerate(asked.pictures) if isinstance(picture, InputError)
     }
     name = asked.request_id or uuid.uuid4().hex
+    if not (name.isascii() and name.isprintable()):
+        raise InvalidOptionError(f"request_id is {name!r}; a header carries printable ASCII alone")
     for places in asked.batches():
         batch = [picture for picture in map(asked.pictures.__getitem__, places) if isinstance(picture, bytes)]
         request: dict[str, Any] = {"params": _query(asked.options), "headers": {"X-Request-Id": name}}

@@ -75,12 +75,15 @@ def read_file(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         if _ADDRESS.match(str(path)):
-            raise NoImageError(f"{path} is an address, not a file; fetch it and give its bytes") from None
+            address = str(path).replace(":/", "://", 1)  # of whose slashes a path keeps one
+            raise NoImageError(f"{address} is an address, not a file; fetch it and give its bytes") from None
         raise NoImageError(f"there is no file {path}") from None
     except IsADirectoryError:
         raise NoImageError(f"{path} is a folder; name the pictures in it") from None
     except OSError as fault:
         raise NoImageError(f"{path} cannot be read: {fault.strerror}") from None
+    except ValueError:  # a zero byte
+        raise NoImageError(f"{str(path)!r} is the name of no file") from None
 
 
 def _from_file(file: BinaryIO) -> bytes:
@@ -88,6 +91,8 @@ def _from_file(file: BinaryIO) -> bytes:
         content: object = file.read()
     except UnicodeDecodeError:
         content = ""  # a picture that was opened as text
+    except (OSError, ValueError) as fault:  # such as one that is closed
+        raise NoImageError(f"the file cannot be read: {fault}") from None
     if not isinstance(content, bytes):
         raise NotAnImageError('the file was opened as text; open it with "rb"')
     return content

@@ -82,8 +82,14 @@ def test_both_ways_say_what_is_wrong_with_what_was_handed_over(detector: Detecto
     path.write_bytes(BRIGHT)
     with path.open() as file, pytest.raises(errors.NotAnImageError, match='open it with "rb"'):
         detector.detect(file)  # type: ignore[arg-type]
-    with pytest.raises(errors.NoImageError, match="an address, not a file"):
+    with pytest.raises(
+        errors.NoImageError, match=r"^https://example.com/photo.jpg is an address, not a file"
+    ):
         detector.detect("https://example.com/photo.jpg")
+    with pytest.raises(errors.NoImageError, match="the name of no file"):
+        detector.detect("photo\0.jpg")
+    with pytest.raises(errors.NoImageError, match="closed file"):
+        detector.detect(file)  # type: ignore[arg-type]
 
 
 def test_both_ways_turn_a_pil_picture_upright(detector: Detector) -> None:
@@ -155,8 +161,9 @@ def test_both_ways_take_a_model_as_text(detector: Detector) -> None:
     assert detector.detect(BRIGHT, model="droids/versions/1").model.version == 1
     with pytest.raises(errors.ModelNotFoundError):
         detector.detect(BRIGHT, model="droids/versions/9")
-    with pytest.raises(ValueError, match="write NAME"):
-        detector.detect(BRIGHT, model="droids@9")
+    for none in ("droids@9", ""):
+        with pytest.raises(ValueError, match="write NAME"):
+            detector.detect(BRIGHT, model=none)
 
 
 def test_a_server_that_is_down_is_told_in_the_same_way() -> None:

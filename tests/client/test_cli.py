@@ -133,7 +133,9 @@ def test_models_shows_the_version_or_the_label_that_is_asked_for() -> None:
                 assert (told.exit_code, told.stdout) == (Exit.REFUSED, "")
 
 
-@pytest.mark.parametrize("address", ["http://127.0.0.1:8500", "", " ", "a\udcff:8500"])
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:8500", "", "host", "host:http", ":1", "h:65536", "a\udcff:1"]
+)
 @pytest.mark.parametrize("command", ["models", "doctor"])
 def test_an_address_that_is_no_servings_is_a_usage_error(command: str, address: str) -> None:
     result = CliRunner().invoke(main, [command, "--serving", address, "--model", "droids"])

@@ -285,6 +285,28 @@ def test_an_address_of_another_kind_is_refused(url: str, says: str) -> None:
         Gateway(url)
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("ALL_PROXY", "nothing://host", "the proxy that the environment names cannot be used"),
+        ("SSL_CERT_FILE", "/gone.pem", "the certificates that SSL_CERT_FILE names cannot be read"),
+    ],
+)
+def test_an_environment_that_no_client_can_be_made_in_is_named(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, says: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    for kind in (Gateway, AsyncGateway):
+        with pytest.raises(errors.InvalidOptionError, match=says):
+            kind("http://gateway")
+
+
+@pytest.mark.parametrize("name", ["clé", "two\nlines"])
+def test_a_name_of_a_request_that_no_header_carries_is_refused(name: str) -> None:
+    with Gateway("http://gateway", transport=Script()) as gateway, pytest.raises(errors.InvalidOptionError):
+        gateway.detect(DARK, request_id=name)
+
+
 @pytest.mark.parametrize("key", ["", "clé", "secret\n", "two words"])
 def test_a_key_that_no_header_carries_is_refused_and_not_shown(key: str) -> None:
     with pytest.raises(ValueError, match="an API key is") as told:

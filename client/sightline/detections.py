@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from html import escape
@@ -20,6 +21,7 @@ COORDINATE_DIGITS: Final = 6  # normalised; a millionth of the picture
 PIXEL_DIGITS: Final = 2
 SCORE_DIGITS: Final = 6
 TIMING_DIGITS: Final = 3  # microseconds
+_NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, 2.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +199,7 @@ class Result:
         for found in self.detections:
             self._voc_object(root, found)
         ET.indent(root)
-        return ET.tostring(root, encoding="unicode") + "\n"
+        return _NOT_XML.sub("?", ET.tostring(root, encoding="unicode")) + "\n"
 
     def _voc_object(self, root: ET.Element, found: Detection) -> None:
         node = ET.SubElement(root, "object")

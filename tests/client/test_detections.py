@@ -76,6 +76,8 @@ def test_voc_is_what_labelimg_reads() -> None:
 
 def test_voc_corners_stay_inside_the_picture() -> None:
     edge = Detection.make("BB-8", 1, 0.5, (0.0, 0.0, 1.0, 1.0), SIZE)
+    strange = ET.fromstring(RESULT.to_voc("a\x1b[31m\udcff.jpg"))  # as no XML may hold it
+    assert strange.findtext("filename") == "a?[31m?.jpg"
     root = ET.fromstring(Result("x", ModelVersion("m", 1), SIZE, (edge,)).to_voc("a.jpg"))
     corners = [root.findtext(f"object/bndbox/{side}") for side in ("xmin", "ymin", "xmax", "ymax")]
     assert corners == ["1", "1", "1280", "720"]

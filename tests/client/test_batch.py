@@ -138,6 +138,16 @@ def test_a_line_that_was_cut_short_is_done_again(inputs: Path, tmp_path: Path) -
     assert sorted(lines((tmp_path / MANIFEST).read_bytes()), key=str) == sorted(lines(manifest), key=str)
 
 
+@pytest.mark.parametrize("line", [b"[1]\n", b'{"x": \n', b"{}\n"])
+def test_a_damaged_manifest_is_named_with_its_line(inputs: Path, tmp_path: Path, line: bytes) -> None:
+    with Job(tmp_path, work(NumberReader)) as job:
+        list(job.run(find_sources([str(inputs / "photo0.jpg")]), ThreadEngine(1)))
+    manifest = tmp_path / MANIFEST
+    manifest.write_bytes(manifest.read_bytes() + line)
+    with pytest.raises(errors.InvalidOptionError, match=rf"line 3 of .*{MANIFEST} is not what a job wrote"):
+        Job(tmp_path, work(NumberReader), JobOptions(resume=True))
+
+
 def test_a_job_is_not_mixed_with_another(inputs: Path, tmp_path: Path) -> None:
     run(tmp_path, inputs, work(NumberReader))
     with pytest.raises(errors.InvalidOptionError, match="--resume"):

@@ -31,7 +31,8 @@ class Manifest:
         resume: continue what is there.
 
     Raises:
-        InvalidOptionError: there is a job already and it is not to be continued, or it was another one.
+        InvalidOptionError: there is a job already and it is not to be continued, or it was another one, or
+            the file is damaged.
             One that got nothing done is none.
         UnavailableError: it is running now.
         OSError: it cannot be written.
@@ -92,7 +93,18 @@ class Manifest:
         whole = content[: content.rfind(b"\n") + 1]
         if len(whole) < len(content):
             self._file.truncate(len(whole))
-        return [orjson.loads(line) for line in whole.splitlines()]
+        return [self._read(line, number) for number, line in enumerate(whole.splitlines(), 1)]
+
+    def _read(self, line: bytes, number: int) -> dict[str, Any]:
+        try:
+            told = orjson.loads(line)
+        except ValueError:
+            told = None
+        if not isinstance(told, dict) or ("job" if number == 1 else "input") not in told:
+            raise InvalidOptionError(
+                f"line {number} of {self.path} is not what a job wrote; start anew in another folder"
+            )
+        return told
 
     def _anything_beside(self) -> bool:
         return any(path.is_file() and path != self.path for path in self.path.parent.rglob("*"))

@@ -75,7 +75,8 @@ def read_detect(request: Request, limits: Limits, fetch: Callable[[str], bytes])
         images, broken, fields = _from_json(read_body(request), fetch, limits.images)
         several, values = PICTURES_FIELD in fields, together(once(request.args), fields)
         names = [UNNAMED] * len(images)
-        values = {name: value for name, value in values.items() if name not in SOURCES}
+        # Null is how some callers write what they leave out.
+        values = {name: value for name, value in values.items() if name not in SOURCES and value is not None}
     else:
         raise MediaTypeError(f"a body of {kind} is not taken here; {TAKEN}")
     if images and len(broken) == len(images):

@@ -98,6 +98,11 @@ def test_where_all_items_are_broken_the_first_one_s_problem_is_the_answer(
     assert serving.predicts == 0
 
 
+def test_an_option_of_null_is_one_that_is_left_out(client: FlaskClient) -> None:
+    answer = client.post("/v1/detect", json={"image": TEXT, "threshold": None, "classes": None})
+    assert labels(answer.get_json()) == ["R2-D2", "BB-8"]
+
+
 @pytest.mark.parametrize(
     ("query", "body", "named"),
     [

@@ -6,6 +6,7 @@ import logging
 import logging.config
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from functools import partial
@@ -26,6 +27,7 @@ from sightline_serving.scheduling import wake_in_turn
 
 log = logging.getLogger("sightline.gateway")
 SPARE_THREADS: Final = 4  # per worker, beyond the requests let in: for refusals, health and metrics
+_ENDING: Final = (signal.SIGTERM, signal.SIGINT)
 STOP_TIMEOUT: Final = 30  # seconds that a worker has to finish what is in flight
 
 
@@ -53,11 +55,27 @@ def serve(settings: Settings) -> None:
         log_level=LogLevels.info if settings.log_level == "debug" else LogLevels.error,
         websockets=False,
     )
+    os.register_at_fork(  # told in between, a worker hears it when it can heed it
+        before=partial(signal.pthread_sigmask, signal.SIG_BLOCK, _ENDING),
+        after_in_parent=partial(signal.pthread_sigmask, signal.SIG_UNBLOCK, _ENDING),
+        after_in_child=_end_when_told,
+    )
     log.info("listening on http://%s, asking %s", shown(settings.host, settings.port), settings.serving)
     try:
         server.serve(target_loader=partial(_work, settings), wrap_loader=False)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _end_when_told() -> None:
+    """Of a worker that does not serve yet: granian has it heed signals once it does.
+
+    Until then it would have its parent's way of heeding them, which ends nothing here; so a gateway that is
+    stopped as it starts would take STOP_TIMEOUT for it.
+    """
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
 
 
 def _work(settings: Settings) -> Flask:

@@ -16,8 +16,10 @@ import httpx
 import psutil
 import pytest
 from support.fake_serving import FakeServing
-from support.gateways import COMMAND, clean_environment, running
+from support.gateways import COMMAND, clean_environment, free_port, running
 from support.pictures import jpeg
+
+from sightline_serving.gateway.server import STOP_TIMEOUT
 
 
 def value(text: str, name: str) -> float:
@@ -58,6 +60,19 @@ def test_a_request_just_before_the_end_has_its_line(serving: FakeServing) -> Non
         assert httpx.post(f"{gateway.url}/v1/detect", content=jpeg(), timeout=20).status_code == 200
         assert gateway.stop() == 0
         assert [line for line in gateway.log().splitlines() if json.loads(line).get("path") == "/v1/detect"]
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_one_that_is_stopped_as_it_starts_ends_soon(serving: FakeServing, how: signal.Signals) -> None:
+    environment = clean_environment(model="droids", serving=serving.target, port=str(free_port()))
+    process = subprocess.Popen(COMMAND, env=environment, stderr=subprocess.DEVNULL)
+    try:
+        _until(lambda: bool(psutil.Process(process.pid).children()))
+        process.send_signal(how)
+        assert process.wait(STOP_TIMEOUT / 2) == 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_grpc_is_imported_after_it_is_told_how_to_wait() -> None:

@@ -2,9 +2,10 @@
 
 The process stays up between rounds.
 
-    python -m bench.model_batches VERSION_FOLDER PICTURE SIZE...
+    python -m bench.model_batches VERSION_FOLDER PICTURE VARIANTS SIZE...
 
-A line -> every variant and size, as JSON on a line. A variant that cannot be built here is told as its error.
+VARIANTS is `all`, or `served` for the model as it is served and no other. A line -> every variant and size,
+as JSON on a line. A variant that cannot be built here is told as its error.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ from sightline.contract import OUTPUT_BOXES, OUTPUT_CLASSES, OUTPUT_SCORES
 from sightline.geometry import Stretch
 from sightline.images import decode
 
+ALL, ALONE = "all", "served"  # the choices of variants
 SERVED: Final = "as served"
 HALF: Final = "float16 (auto mixed precision)"
 NETWORK: Final = "without suppression"
@@ -40,10 +42,10 @@ def main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     answers = sys.stdout
-    version, sizes = Path(sys.argv[1]), [int(size) for size in sys.argv[3:]]
+    version, sizes = Path(sys.argv[1]), [int(size) for size in sys.argv[4:]]
     picture = decode(Path(sys.argv[2]).read_bytes(), at_least=(SIDE, SIDE))
     pixels = Stretch(SIDE, SIDE).apply(picture.pixels)[np.newaxis]
-    variants, failed = _variants(version, pixels)
+    variants, failed = _variants(version, pixels, {} if sys.argv[3] == ALONE else _OTHERS)
     for _ in sys.stdin:
         told = {
             name: {size: _measure(run, np.repeat(pixels, size, axis=0)) for size in sizes}
@@ -70,13 +72,15 @@ def _measure(run: Run, batch: NDArray[np.uint8]) -> dict[str, float]:
     }
 
 
-def _variants(version: Path, pixels: NDArray[np.uint8]) -> tuple[dict[str, Run], dict[str, str]]:
+def _variants(
+    version: Path, pixels: NDArray[np.uint8], others: Mapping[str, Callable[[Path], Run]]
+) -> tuple[dict[str, Run], dict[str, str]]:
     """What runs, by name; and what does not, with the reason."""
     from bench.peers.predictor import load_model
 
     made: dict[str, Run] = {SERVED: load_model(version)}
     failed = {}
-    for name, make in {HALF: _half, NETWORK: _network, XLA: _compiled}.items():
+    for name, make in others.items():
         try:
             run = make(version)
             run(pixels)
@@ -109,6 +113,9 @@ def _network(version: Path, *, compiled: bool = False) -> Run:
 
 def _compiled(version: Path) -> Run:
     return _network(version, compiled=True)
+
+
+_OTHERS: Final[Mapping[str, Callable[[Path], Run]]] = {HALF: _half, NETWORK: _network, XLA: _compiled}
 
 
 if __name__ == "__main__":

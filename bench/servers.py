@@ -166,10 +166,12 @@ def gateway(
     return running("gateway", command, port, ready="/readyz", environment=variables)
 
 
-def model_server(model: str, base: Path) -> contextlib.AbstractContextManager[Server]:
+def model_server(
+    model: str, base: Path, environment: Mapping[str, str] | None = None
+) -> contextlib.AbstractContextManager[Server]:
     """The local model server with one model, in the settings of the image for this machine: CPU or GPU."""
     port = free_port()
-    variables = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+    variables = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_FORCE_GPU_ALLOW_GROWTH": "true", **(environment or {})}
     command = [
         sys.executable,
         "-m",

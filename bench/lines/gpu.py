@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import statistics
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
 from bench.answers import ask
 from bench.bodies import load_of
@@ -13,7 +14,7 @@ from bench.lines.model_bound import exported
 from bench.machine import gpu
 from bench.measuring import Sample, helper, send
 from bench.model import NAME
-from bench.model_batches import SERVED
+from bench.model_batches import ALL, ALONE, SERVED
 from bench.pictures import USUAL
 from bench.plots import lines
 from bench.report import Section, Table
@@ -29,6 +30,9 @@ _ROUNDS: Final = 5
 _ALONE_ROUNDS: Final = 3
 _MOST_WORKERS: Final = 8
 _ON_CPUS: Final = {"CUDA_VISIBLE_DEVICES": "-1"}
+_CLUSTERED: Final = "as served, clusters compiled by XLA"
+_CLUSTERS: Final = {"TF_XLA_FLAGS": "--tf_xla_auto_jit=2"}
+_SETTINGS: Final[Mapping[str, Mapping[str, str]]] = {SERVED: {}, _CLUSTERED: _CLUSTERS}  # variables of each
 _SURE: Final = 0.3  # the score from which a box is compared
 _SAME: Final = 0.01  # of a side, and of a score
 
@@ -40,19 +44,24 @@ def measure(run: Run) -> Section:
     version, picture = exported(), run.bodies[USUAL.name].picture
     sizes = [str(size) for size in _BATCHES]
     told = []
-    with helper("bench.model_batches", version, picture, *sizes) as model:
+    with (
+        helper("bench.model_batches", version, picture, ALL, *sizes) as model,
+        helper("bench.model_batches", version, picture, ALONE, *sizes, environment=_CLUSTERS) as clustered,
+    ):
         for number in range(run.rounds(_ALONE_ROUNDS)):
             run.tell(f"gpu: the model alone, round {number + 1}")
             told.append(model.ask())
-    with helper("bench.model_batches", version, picture, "1", environment=_ON_CPUS) as model:
+            beside = clustered.ask()
+            told[-1]["taken"][_CLUSTERED] = beside["taken"][SERVED]
+    with helper("bench.model_batches", version, picture, ALONE, "1", environment=_ON_CPUS) as model:
         run.tell("gpu: the same picture on CPUs")
         on_cpus = model.ask()
-    served, workers, host, size = _served(run)
+    chains = {name: _served(run, name) for name in _SETTINGS}
     alone = {
         name: {size: _middle([one["taken"][name][size] for one in told]) for size in sizes}
         for name in told[0]["taken"]
     }
-    best = max(statistics.median(s.per_second for s in taken) for taken in served.values())
+    best = max(statistics.median(s.per_second for s in taken) for taken in chains[SERVED].taken.values())
     batch = alone[SERVED][str(_LARGEST)]
     batches: list[list[object]] = [
         [name, int(size), figures["batch_ms"], figures["per_second"], figures["cpu_ms"]]
@@ -60,10 +69,14 @@ def measure(run: Run) -> Section:
         for size, figures in by_size.items()
     ]
     speed = {
-        "model alone, by batch": [(int(n), taken["per_second"]) for n, taken in alone[SERVED].items()],
-        "HTTP to boxes, by clients": [
-            (clients, statistics.median(s.per_second for s in taken)) for clients, taken in served.items()
-        ],
+        f"model alone, by batch, {name}": [(int(n), taken["per_second"]) for n, taken in alone[name].items()]
+        for name in _SETTINGS
+    } | {
+        f"HTTP to boxes, by clients, {name}": [
+            (clients, statistics.median(s.per_second for s in taken))
+            for clients, taken in chain.taken.items()
+        ]
+        for name, chain in chains.items()
     }
     return Section(
         "On a GPU",
@@ -73,44 +86,58 @@ def measure(run: Run) -> Section:
             "GPUs in TensorFlow: it runs on the host.",
             Table(["", "batch", "ms a batch", "images a second", "host CPU ms an image"], batches),
             *(f"Not to be had here: {name}: {why}." for name, why in told[0]["failed"].items()),
-            _agreement(told[0]["found"], on_cpus["found"]),
-            f"Through HTTP, the gateway ({workers} workers) and the local model server with the GPU image's "
-            f"settings (batches of up to {_LARGEST}, 2 ms), 1280x720 pictures, clients in a closed loop, all "
-            f"on this machine's {os.cpu_count()} cores:",
-            _served_table(served),
+            _agreement("the GPU", told[0]["found"], on_cpus["found"]),
+            _agreement("the GPU, with XLA,", beside["found"], on_cpus["found"]),
+            f"Through HTTP, the gateway ({_workers()} workers) and the local model server with the GPU "
+            f"image's settings (batches of up to {_LARGEST}, 2 ms), 1280x720 pictures, clients in a "
+            f"closed loop, all on this machine's {os.cpu_count()} cores:",
+            _served_table(chains),
             lines(run.out / "gpu.png", speed, x="batch, or clients", y="images a second", log_x=True),
             f"At most {best:.0f} images a second came out of the whole chain, where batches of {_LARGEST} in "
             f"process give {batch['per_second']:.0f}: what is between them is most likely the local "
             "model server's Python, which the official server has not. R in docs/deploy.md lies between the "
-            f"two. The model server's process holds {host / 2**20:.0f} MiB of host memory; its answer to the "
-            f"picture has {size} boxes above the threshold.",
+            f"two. The model server's process holds {chains[SERVED].host_mib:.0f} MiB of host memory; its "
+            f"answer to the picture has {chains[SERVED].found} boxes above the threshold.",
         ],
         data={
             "alone": alone,
             "served": {
-                clients: {
-                    "per_second": summarise([s.per_second for s in taken]),
-                    "p50_ms": summarise([s.p50_ms for s in taken]),
-                    "p99_ms": summarise([s.p99_ms for s in taken]),
-                    "gateway_cpu_ms": summarise([s.cpu_ms[0] for s in taken]),
-                    "model_server_cpu_ms": summarise([s.cpu_ms[1] for s in taken]),
+                name: {
+                    clients: {
+                        "per_second": summarise([s.per_second for s in taken]),
+                        "p50_ms": summarise([s.p50_ms for s in taken]),
+                        "p99_ms": summarise([s.p99_ms for s in taken]),
+                        "gateway_cpu_ms": summarise([s.cpu_ms[0] for s in taken]),
+                        "model_server_cpu_ms": summarise([s.cpu_ms[1] for s in taken]),
+                    }
+                    for clients, taken in chain.taken.items()
                 }
-                for clients, taken in served.items()
+                for name, chain in chains.items()
             },
             "failed": told[0]["failed"],
-            "host_memory_mib": host / 2**20,
+            "host_memory_mib": chains[SERVED].host_mib,
         },
     )
 
 
-def _served(run: Run) -> tuple[dict[int, list[Sample]], int, int, int]:
-    """By clients, the samples; then the gateway's workers, the server's memory, the picture's boxes."""
+class _Chain(NamedTuple):
+    """HTTP to boxes under one setting."""
+
+    taken: dict[int, list[Sample]]  # by clients
+    host_mib: float  # MiB of host memory that the model server holds
+    found: int  # boxes in the picture
+
+
+def _workers() -> int:
+    return max(1, min(_MOST_WORKERS, (os.cpu_count() or 2) // 2))
+
+
+def _served(run: Run, setting: str) -> _Chain:
     body = run.bodies[USUAL.name]
-    workers = max(1, min(_MOST_WORKERS, (os.cpu_count() or 2) // 2))
     taken: dict[int, list[Sample]] = {clients: [] for clients in _CLIENTS}
     with (
-        model_server(NAME, exported().parent) as server,
-        gateway(server, NAME, workers=str(workers), max_in_flight="256") as front,
+        model_server(NAME, exported().parent, _SETTINGS[setting]) as server,
+        gateway(server, NAME, workers=str(_workers()), max_in_flight="256") as front,
     ):
         found = len(ask(front, PATH, body)["detections"])
         loads = {
@@ -126,16 +153,17 @@ def _served(run: Run) -> tuple[dict[int, list[Sample]], int, int, int]:
         for load in loads.values():  # the model meets every size of a batch
             send(load, [])
         for number in range(run.rounds(_ROUNDS)):
-            run.tell(f"gpu: HTTP to boxes, round {number + 1}")
+            run.tell(f"gpu: HTTP to boxes, {setting}, round {number + 1}")
             for clients, load in loads.items():
                 taken[clients].append(send(load, [front, server]))
         memory = server.tree.memory().proportional
-    return taken, workers, memory, found
+    return _Chain(taken, memory / 2**20, found)
 
 
-def _served_table(served: dict[int, list[Sample]]) -> Table:
+def _served_table(chains: Mapping[str, _Chain]) -> Table:
     return Table(
         [
+            "",
             "clients",
             "images a second",
             "p50, ms",
@@ -146,6 +174,7 @@ def _served_table(served: dict[int, list[Sample]]) -> Table:
         ],
         [
             [
+                name,
                 clients,
                 summarise([s.per_second for s in taken]),
                 statistics.median(s.p50_ms for s in taken),
@@ -154,7 +183,8 @@ def _served_table(served: dict[int, list[Sample]]) -> Table:
                 summarise([s.cpu_ms[1] for s in taken]),
                 statistics.median(s.own_cpu_ms for s in taken),
             ]
-            for clients, taken in served.items()
+            for name, chain in chains.items()
+            for clients, taken in chain.taken.items()
         ],
     )
 
@@ -163,7 +193,7 @@ def _middle(rounds: list[dict[str, float]]) -> dict[str, float]:
     return {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
 
 
-def _agreement(here: Told, there: Told) -> str:
+def _agreement(who: str, here: Told, there: Told) -> str:
     """Whether the sure boxes of two devices are the same."""
     ours, theirs = (
         [
@@ -188,6 +218,6 @@ def _agreement(here: Told, there: Told) -> str:
         for kind, score, box in ours
     )
     return (
-        f"Of the {len(ours)} boxes with a score of {_SURE} or more that the GPU found in the picture, "
+        f"Of the {len(ours)} boxes with a score of {_SURE} or more that {who} found in the picture, "
         f"{alike} are among the {len(theirs)} of the CPU (sides and score within {_SAME})."
     )

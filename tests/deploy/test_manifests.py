@@ -48,6 +48,15 @@ def test_each_pair_of_components_builds_in_either_order(pair: tuple[str, str], t
     assert [key(item) for item in sorted(one, key=key)] == [key(item) for item in sorted(other, key=key)]
 
 
+@pytest.mark.parametrize("pair", [("gpu", "gpu-xla"), ("gpu-xla", "gpu")], ids="+".join)
+def test_a_gpu_may_have_what_xla_compiles(pair: tuple[str, str], tmp_path: Path) -> None:
+    pods = dict(templates(combine(tmp_path, pair)))
+    (container,) = pods["Deployment/tf-serving"]["spec"]["containers"]
+    assert "--xla_gpu_compilation_enabled=true" in container["args"]
+    assert "--tensorflow_intra_op_parallelism=1" not in container["args"]
+    assert {item["name"] for item in container["env"]} >= {"TF_XLA_FLAGS", "TF_FORCE_GPU_ALLOW_GROWTH"}
+
+
 def test_no_two_objects_have_the_same_name(manifests: list[Manifest]) -> None:
     keys = [(item["kind"], item["metadata"]["name"]) for item in manifests]
     assert len(keys) == len(set(keys))

@@ -86,7 +86,7 @@ def test_from_pictures_to_a_served_version_by_commands(tmp_path: Path, data: Pat
     train_command("fit", "--data", data, "--out", run, "--preset", recipe, "--folds", 3)
     train_command("evaluate", run, "--data", data, "--report", tmp_path / "report")
     train_command("export", run, models, "--data", data, "--version", 3)
-    train_command("export", run, models, "--data", data, "--next")
+    train_command("export", run, models, "--data", data, "--next", "--warmup-batches", "4,2")
     assert versions_of(models) == [3, 4]
     assert not list(models.glob(".*"))
     names = {path.name for path in (tmp_path / "report").iterdir()}

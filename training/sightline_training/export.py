@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -50,6 +50,7 @@ def export_version(
     metrics: Mapping[str, float] | None = None,
     data: Mapping[str, Any] | None = None,
     suppression: SuppressionOptions | None = None,
+    warmup_batches: Sequence[int] = (),
 ) -> Path:
     """Write a version folder and prove it before it gets its name.
 
@@ -64,6 +65,7 @@ def export_version(
         metrics: name -> value.
         data: fingerprint and size of the data.
         suppression: which boxes leave the graph.
+        warmup_batches: sizes of batches that are warmed up beside a single picture, for servers on GPUs.
 
     Returns:
         The version folder.
@@ -98,11 +100,17 @@ def export_version(
     )
     base.mkdir(parents=True, exist_ok=True)
     with new_folder(base / str(number)) as part, full_precision():
-        _write(part, detector, card, pictures)
+        _write(part, detector, card, pictures, warmup_batches)
     return base / str(number)
 
 
-def _write(folder: Path, detector: Detector, card: ModelCard, pictures: NDArray[np.uint8]) -> None:
+def _write(
+    folder: Path,
+    detector: Detector,
+    card: ModelCard,
+    pictures: NDArray[np.uint8],
+    warmup_batches: Sequence[int],
+) -> None:
     served = ServedDetector(detector, card)
     with writing(folder.parent):
         tf.saved_model.save(served, str(folder), signatures=served.signatures())
@@ -111,6 +119,6 @@ def _write(folder: Path, detector: Detector, card: ModelCard, pictures: NDArray[
     golden, expected = pictures[best], {name: values[best] for name, values in found.items()}
     extra = folder / ASSETS_EXTRA
     extra.mkdir()
-    write_warmup(extra / WARMUP_FILE, card.name, golden)
+    write_warmup(extra / WARMUP_FILE, card.name, golden, batch_sizes=warmup_batches)
     write_golden(extra / GOLDEN_FOLDER, golden, expected)
     prove(folder, golden, expected, card)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -132,6 +132,7 @@ def export_run(
     *,
     version: int | None = None,
     kept: Mapping[str, Any] | None = None,
+    warmup_batches: Sequence[int] = (),
 ) -> Path:
     """Write a run's best weights as a version folder.
 
@@ -141,6 +142,7 @@ def export_run(
         data: pictures that become warm-up requests and golden ones.
         version: its number; None takes the next.
         kept: metrics and thresholds for the card, as `Run.metrics` gives them; None takes the run's own.
+        warmup_batches: as `export_version` takes them.
     """
     settings = run.settings
     dataset = read_dataset(data, settings.labels)
@@ -156,6 +158,7 @@ def export_run(
         thresholds={int(number): value for number, value in measured.get(THRESHOLDS, {}).items()},
         metrics=measured.get(METRICS),
         data=_told(settings),
+        warmup_batches=warmup_batches,
     )
 
 

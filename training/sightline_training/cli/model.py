@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 DEMO_TRAINING = 800  # pictures
 DEMO_TEST = 150  # pictures, of another seed
 DEMO_SEEDS = (1, 2)
+_LARGEST_BATCH = 1024  # pictures
 _TOLD = 5  # of what is left out, where `inspect` tells all
 _WEIGHTS_HELP = "Weights to start from: a .tflite, a run or its .npz, a Keras backbone, or `imagenet`."
 
@@ -126,13 +128,35 @@ def evaluate(run: Path, data: Path, report: Path | None) -> None:
     type=FOLDER,
     help="A cross-validation's folder: its metrics and thresholds go into the card of a run on all pictures.",
 )
+@click.option(
+    "--warmup-batches",
+    callback=lambda _context, _parameter, value: _sizes(value),
+    metavar="SIZES",
+    default="",
+    help="For servers on GPUs: sizes of batches that are warmed up too, such as 2,4,8,16,32.",
+)
 def export(
-    run: Path, base: Path, *, data: Path, version: int | None, next_: bool, folds: Path | None
+    run: Path,
+    base: Path,
+    *,
+    data: Path,
+    version: int | None,
+    next_: bool,
+    folds: Path | None,
+    warmup_batches: Sequence[int],
 ) -> None:
     """Write a run's best weights as a version folder below BASE (MODELS/NAME)."""
     if version is not None and next_:
         raise click.UsageError("--version and --next exclude each other")
-    run_export(run, base, data, version, folds)
+    run_export(run, base, data, version, crossval_folder=folds, warmup_batches=warmup_batches)
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    """Sizes of batches, as they are given in one argument."""
+    given = [size.strip() for size in text.split(",")] if text else []
+    if not all(size.isascii() and size.isdigit() and 1 < int(size) <= _LARGEST_BATCH for size in given):
+        raise click.BadParameter(f"{text!r} is no list of sizes from 2 to {_LARGEST_BATCH}, such as 2,4,8")
+    return tuple(sorted({int(size) for size in given}))
 
 
 @cli.command()
@@ -212,7 +236,13 @@ def _report(folder: Path, found: Evaluated) -> None:
 
 
 def run_export(
-    folder: Path, base: Path, data: Path, version: int | None, crossval_folder: Path | None = None
+    folder: Path,
+    base: Path,
+    data: Path,
+    version: int | None,
+    *,
+    crossval_folder: Path | None = None,
+    warmup_batches: Sequence[int] = (),
 ) -> None:
     """Export a run's best weights, with what was measured of them or of their recipe."""
     start_tensorflow()
@@ -223,7 +253,7 @@ def run_export(
     run = Run.open(folder)
     _tell_unfinished(run)
     kept = kept_for(run, crossval_folder) if crossval_folder else run.metrics()
-    made = export_run(run, base, data, version=version, kept=kept)
+    made = export_run(run, base, data, version=version, kept=kept, warmup_batches=warmup_batches)
     click.echo(f"{made}: exported, and proved through TensorFlow's v1 loader")
     if not kept:
         click.echo(f"{made}: its card has no thresholds; `evaluate`, or --crossval, finds them", err=True)

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from sightline.contract import INPUT_QUERY, OUTPUT_CARD, SIGNATURE_CARD, ModelCard, ModelRef
+from sightline.detections import ModelVersion
 from sightline.errors import SignatureError
 from sightline.families import Family, understand
 from sightline.signatures import Signature
@@ -30,6 +31,7 @@ class KnownModel:
     labels: Mapping[int, str]  # class id -> label
     thresholds: Mapping[int, float]  # class id -> score
     card: ModelCard | None  # None where the model carries none
+    told: ModelVersion  # as results name it
 
 
 class Catalog:
@@ -79,11 +81,11 @@ class Catalog:
     def _learn(
         self, name: str, version: int, signatures: Mapping[str, Signature], timeout: float | None
     ) -> KnownModel:
-        family = understand(signatures)
+        family, told = understand(signatures), ModelVersion(name, version)
         card = self._ask_card(ModelRef(name, version), timeout) if SIGNATURE_CARD in signatures else None
         if card is None:
-            return KnownModel(name, version, family, self._labels, {}, None)
-        return KnownModel(name, version, family, card.labels, card.thresholds, card)
+            return KnownModel(name, version, family, self._labels, {}, None, told)
+        return KnownModel(name, version, family, card.labels, card.thresholds, card, told)
 
     def _ask_card(self, ref: ModelRef, timeout: float | None) -> ModelCard:
         query = np.array([b""], object)

@@ -49,7 +49,9 @@ class Detection:
         cls, label: str, class_id: int, score: float, normalized: Iterable[float], size: ImageSize
     ) -> Detection:
         """Round once, here, so that every way out (library, HTTP, files) gives the same numbers."""
-        ymin, xmin, ymax, xmax = [round(float(side), COORDINATE_DIGITS) for side in normalized]
+        ymin, xmin, ymax, xmax = map(float, normalized)
+        ymin, xmin = round(ymin, COORDINATE_DIGITS), round(xmin, COORDINATE_DIGITS)
+        ymax, xmax = round(ymax, COORDINATE_DIGITS), round(xmax, COORDINATE_DIGITS)
         width, height = size.width, size.height
         box = Box(
             round(xmin * width, PIXEL_DIGITS),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sightline.catalog import Catalog, KnownModel
 from sightline.contract import SERVING_TIMEOUT, ModelCard, ModelRef
-from sightline.detections import TIMING_DIGITS, ImageSize, ModelVersion, Result
+from sightline.detections import TIMING_DIGITS, ImageSize, Result
 from sightline.errors import (
     InputError,
     InvalidOptionError,
@@ -138,8 +138,7 @@ class Serving:
                 "total": _ms_since(begun),
             }
             shown = None if isinstance(image, Picture) else Shown(image)
-            version = ModelVersion(known.name, known.version)
-            outcomes.append(Result(name, version, ready.size, kept, timing, shown))
+            outcomes.append(Result(name, known.told, ready.size, kept, timing, shown))
         return outcomes
 
     def models(self) -> list[ServedModel]:
@@ -209,7 +208,7 @@ class Serving:
                     if version != newer.version:
                         newer = self.catalog.refresh(ref, version=version, timeout=_left(deadline))
                     found.append((newer, raw))
-                if all(model.family == known.family for model, _ in found):
+                if all(model is known or model.family == known.family for model, _ in found):
                     return _Answer(newer, ready, found, _ms_since(at))
             except (ServingError, ModelNotFoundError) as fault:
                 if last or fault.retryable:  # a busy server is not asked yet more

@@ -243,9 +243,11 @@ def _batch(spec: TensorSpec, resize: Stretch | Fit) -> int | None:
 
 
 def _check(outputs: Mapping[str, NDArray[Any]], names: Sequence[str], count: int) -> None:
-    missing = [name for name in names if name not in outputs]
-    if missing:
+    found = [len(outputs[name]) if name in outputs else None for name in names]
+    if found == [count] * len(names):
+        return
+    if None in found:
+        missing = [name for name in names if name not in outputs]
         raise ServingError(f"the model's answer lacks {', '.join(missing)}")
-    batches = {name: len(outputs[name]) for name in names}
-    if set(batches.values()) != {count}:
-        raise ServingError(f"{counted(count, 'picture')} sent, and the answer holds {batches}")
+    batches = dict(zip(names, found, strict=True))
+    raise ServingError(f"{counted(count, 'picture')} sent, and the answer holds {batches}")

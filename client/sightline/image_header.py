@@ -100,11 +100,12 @@ def _read_jpeg(data: bytes) -> ImageHeader:
     orientation = 1
     frame, components = 0, 0
     at = 2
+    unpack, passed = _SEGMENT.unpack_from, _PASSED
     while True:
-        begin, marker, length = _SEGMENT.unpack_from(data, at)
+        begin, marker, length = unpack(data, at)
         if begin != 0xFF:
             raise TruncatedImageError(f"the JPEG header is damaged at byte {at}")
-        if marker in _PASSED:  # most are
+        if marker in passed:  # most are
             at += 2 + length
             continue
         if marker == 0xFF:  # fill byte

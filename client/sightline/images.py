@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, NamedTuple
 
@@ -42,8 +41,7 @@ _LONGEST_PNG: Final = 1_000_000
 JPEG_REDUCTIONS: Final = tuple(_REDUCED)  # by which a side is divided, the strongest first
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(NamedTuple):
     """A decoded picture."""
 
     pixels: NDArray[np.uint8]  # [h, w, 3]; RGB; may be reduced, and not upright yet

@@ -56,6 +56,8 @@ def several(images: object) -> list[Any]:
     Raises:
         InputError: it is one picture, whose letters or rows would be taken for pictures.
     """
+    if type(images) is list:
+        return images
     one = isinstance(images, str | os.PathLike | bytes | bytearray | memoryview) or hasattr(images, "read")
     rows = isinstance(images, np.ndarray) and (images.ndim < 3 or images.shape[2:] == (3,))
     if one or rows or not isinstance(images, Iterable):

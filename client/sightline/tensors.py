@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import prod
+from operator import attrgetter
 from typing import Any, Final
 
 import numpy as np
@@ -26,6 +27,7 @@ _KINDS: Final[dict[wire.DataType, tuple[np.dtype[Any], str]]] = {
     wire.DT_UINT32: (np.dtype(np.uint32), "uint32_val"),
     wire.DT_UINT64: (np.dtype(np.uint64), "uint64_val"),
 }
+_SIZE: Final = attrgetter("size")  # of a dimension
 _NUMBERS: Final = {dtype: number for number, (dtype, _) in _KINDS.items()}
 
 
@@ -68,23 +70,22 @@ def to_array(proto: wire.TensorProto) -> NDArray[Any]:
     Raises:
         ServingError: a dtype that we do not read, or too few bytes for the shape.
     """
-    shape = tuple([dim.size for dim in proto.tensor_shape.dim])
-    if proto.dtype == wire.DT_STRING:
+    shape = tuple(map(_SIZE, proto.tensor_shape.dim))
+    kind = proto.dtype
+    if kind == wire.DT_STRING:
         strings = np.empty(len(proto.string_val), object)
         strings[:] = proto.string_val
         return _filled(strings, shape)
-    if proto.dtype not in _KINDS:
-        raise ServingError(f"the answer holds a tensor of {dtype_name(proto.dtype)}, which is not read here")
-    dtype, field = _KINDS[proto.dtype]
-    if proto.tensor_content:
+    if kind not in _KINDS:
+        raise ServingError(f"the answer holds a tensor of {dtype_name(kind)}, which is not read here")
+    dtype, field = _KINDS[kind]
+    if content := proto.tensor_content:
         wanted = prod(shape) * dtype.itemsize
-        if len(proto.tensor_content) != wanted:
-            raise ServingError(
-                f"a {dtype.name} tensor of {shape} wants {wanted} bytes, not {len(proto.tensor_content)}"
-            )
-        return np.frombuffer(proto.tensor_content, dtype).reshape(shape)
+        if len(content) != wanted:
+            raise ServingError(f"a {dtype.name} tensor of {shape} wants {wanted} bytes, not {len(content)}")
+        return np.frombuffer(content, dtype).reshape(shape)
     values = getattr(proto, field)
-    if proto.dtype == wire.DT_HALF:  # carried as the bits of each number
+    if kind == wire.DT_HALF:  # carried as the bits of each number
         return _filled(np.array(values, np.uint16).view(np.float16), shape)
     return _filled(np.array(values, dtype), shape)
 

@@ -141,7 +141,8 @@ class ServingStub:
         """
         request = predict_request(ref, inputs, signature=signature, outputs=outputs)
         response = self._call(self._predict, request, timeout)
-        arrays = {name: to_array(tensor) for name, tensor in response.outputs.items()}
+        found = response.outputs  # whose `items` would be Python's slow one for any mapping
+        arrays = {name: to_array(found[name]) for name in found}
         return Prediction(arrays, response.model_spec.version.value)
 
     def metadata(self, ref: ModelRef, *, timeout: float | None = None) -> tuple[dict[str, Signature], int]:

@@ -203,7 +203,7 @@ def test_too_many_pixels_is_told_from_the_header_alone() -> None:
     assert decode(JPEG, max_pixels=160 * 120).width == 160
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(["JPEG", "PNG", "WEBP", "BMP", "GIF"]), st.data())
 def test_damaged_bytes_give_a_picture_or_an_input_error(kind: str, data: st.DataObject) -> None:
     damaged = bytearray(encoded(picture(32, 24), kind))

@@ -64,6 +64,9 @@ def create_app(settings: Settings, detector: Serving | None = None) -> Flask:
 def assemble(settings: Settings, detector: Serving | None) -> Parts:
     """The parts that the routes share."""
     metrics = Metrics()
+    # Each tells the other, so one is named before it is there.
+    ledger = Ledger(partial(observe.book, metrics), lambda: metrics.in_flight.set(gate.in_flight))
+    gate = Gate(settings.max_in_flight, settings.threads, settings.timeout, ledger.expect)
     detector = detector or connect(settings)
     shadow = None
     if settings.shadow_label is not None:
@@ -78,8 +81,8 @@ def assemble(settings: Settings, detector: Serving | None) -> Parts:
         settings=settings,
         detector=detector,
         metrics=metrics,
-        ledger=Ledger(partial(observe.book, metrics)),
-        gate=Gate(settings.max_in_flight, settings.threads, settings.timeout, metrics.in_flight),
+        ledger=ledger,
+        gate=gate,
         limits=Limits(settings.max_images, settings.max_detections),
         fetcher=Fetcher(settings.url_hosts, settings.max_body),
         guard=security.Guard(settings),

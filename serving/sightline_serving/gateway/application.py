@@ -19,7 +19,7 @@ from flask.globals import request_ctx
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import parse_options_header
 from werkzeug.routing import MapAdapter, Rule
-from werkzeug.wsgi import get_path_info
+from werkzeug.wsgi import get_content_length, get_path_info
 
 from sightline_serving.gateway.forms import FormReader
 from sightline_serving.gateway.observe import NOTED, Noted
@@ -41,6 +41,11 @@ class Request(flask.Request):
     def mimetype(self) -> str:
         """The media type of the body, in small letters and without parameters."""
         return _media_type(self.environ.get("CONTENT_TYPE", ""))
+
+    @property
+    def content_length(self) -> int | None:
+        """Bytes of the body; None where they are not told. Read without making an object of the headers."""
+        return get_content_length(self.environ)
 
     @property
     def noted(self) -> Noted:
@@ -149,7 +154,8 @@ class Application(flask.Flask):
         except Exception as fault:  # as Flask does
             answer = self._failed(fault, request)
         finally:
-            request.close()
+            if "files" in vars(request):  # a form was read, which may have opened some
+                request.close()
         return answer.for_wsgi(start_response)
 
     def _begin(self, request: Request) -> None:

@@ -6,6 +6,7 @@ import math
 import re
 import reprlib
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 from sightline.errors import InvalidOptionError
@@ -33,10 +34,15 @@ def picture_options(values: Mapping[str, Any], max_detections: int) -> tuple[Det
         InvalidOptionError: one is unknown or wrong; the text names it.
     """
     if not values:  # nearly always
-        return DetectOptions(max_detections=max_detections), FORMATS[0]
+        return _usual(max_detections), FORMATS[0]
     read = _read(values, PICTURE_OPTIONS)
     form = read.pop("format", FORMATS[0])
     return DetectOptions(**{"max_detections": max_detections, **read}), form
+
+
+@lru_cache
+def _usual(max_detections: int) -> DetectOptions:
+    return DetectOptions(max_detections=max_detections)
 
 
 def video_options(values: Mapping[str, Any], max_detections: int) -> tuple[DetectOptions, FrameOptions]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from queue import Empty, SimpleQueue
-
-from prometheus_client import Gauge
 
 from sightline.errors import OverloadedError
 
@@ -19,12 +18,17 @@ class Gate:
         in_flight: requests let in.
         at_once: of these, worked on at the same time.
         patience: seconds that a request waits for its turn to be worked on.
-        gauge: shows the requests in flight.
+        changed: told that the number of requests in flight is another one.
     """
 
-    def __init__(self, in_flight: int, at_once: int, patience: float, gauge: Gauge) -> None:
-        self.admitted = _Admission(in_flight, gauge)
+    def __init__(self, in_flight: int, at_once: int, patience: float, changed: Callable[[], None]) -> None:
+        self.admitted = _Admission(in_flight, changed)
         self.working = _Turn(at_once, patience)
+
+    @property
+    def in_flight(self) -> int:
+        """Requests let in."""
+        return self.admitted.in_flight
 
 
 # Both hold nothing of their callers, so that one of each serves all: entered anew by each request.
@@ -37,10 +41,14 @@ class _Admission:
         OverloadedError: as many as are allowed are in flight.
     """
 
-    def __init__(self, count: int, gauge: Gauge) -> None:
+    def __init__(self, count: int, changed: Callable[[], None]) -> None:
         self._count = count
         self._room = _tokens(count)
-        self._gauge = gauge
+        self._changed = changed
+
+    @property
+    def in_flight(self) -> int:
+        return self._count - self._room.qsize()
 
     def __enter__(self) -> None:
         try:
@@ -48,11 +56,11 @@ class _Admission:
         except Empty:
             words = f"{self._count} requests are in flight in this worker; try again"
             raise OverloadedError(words) from None
-        self._gauge.inc()
+        self._changed()
 
     def __exit__(self, *fault: object) -> None:
-        self._gauge.dec()
         self._room.put(None)
+        self._changed()
 
 
 class _Turn:

@@ -25,10 +25,12 @@ class Ledger(Generic[T]):
 
     Args:
         book: does the work for one entry.
+        settled: called after each batch, for what is told of it as a whole.
     """
 
-    def __init__(self, book: Callable[[T], None]) -> None:
+    def __init__(self, book: Callable[[T], None], settled: Callable[[], None] = lambda: None) -> None:
         self._book = book
+        self._settled = settled
         self._entries: deque[T] = deque()
         self._due = threading.Lock()  # held while a batch is to come
         self._booking = threading.Lock()
@@ -36,6 +38,10 @@ class Ledger(Generic[T]):
     def add(self, entry: T) -> None:
         """Have an entry booked soon."""
         self._entries.append(entry)
+        self.expect()
+
+    def expect(self) -> None:
+        """Have a batch soon, whether or not there are entries by then."""
         if self._due.acquire(blocking=False):
             batch = threading.Timer(PAUSE, self._settle_batch)
             batch.daemon = False  # a server's own thread counts as a daemon, and what it starts with it
@@ -49,6 +55,7 @@ class Ledger(Generic[T]):
                     self._book(self._entries.popleft())
                 except Exception:  # the next one is booked all the same
                     log.exception("a request could not be booked")
+            self._settled()
 
     def _settle_batch(self) -> None:
         self._due.release()  # first: what is added from now on has a batch to come

@@ -83,10 +83,10 @@ class Metrics:
         self.shadow = ShadowMetrics(registry)
         self.errors = Counter("sightline_errors", "Problem documents by code.", ("code",), registry=registry)
 
-    def stage(self, name: str, seconds: float) -> None:
+    def stage(self, name: str, milliseconds: float) -> None:
         """Time spent in one of STAGES; another is left out."""
         if (stage := self._stages.get(name)) is not None:
-            stage.observe(seconds)
+            stage.observe(milliseconds / 1000)
 
     def found(self, model: ModelVersion, detections: Sequence[Detection], *, pictures: int = 1) -> None:
         """What a model answered for a picture, or for several together."""

@@ -44,7 +44,7 @@ class Noted:
     version: str = ""
     caller: str | None = None  # the name of its API key
     code: str | None = None  # of its problem document
-    stages: Mapping[str, float] = field(default_factory=dict)  # seconds
+    stages: Mapping[str, float] = field(default_factory=dict)  # milliseconds
     found: Sequence[Found] = ()
     goes_on: bool = False  # the answer is made while it is sent; who makes it tells `end` when it is over
 
@@ -88,18 +88,18 @@ def _made_up() -> str:
     return f"{random.getrandbits(128):032x}"
 
 
-def seconds(results: Sequence[Result]) -> dict[str, float]:
+def stages_ms(results: Sequence[Result]) -> dict[str, float]:
     """The time in each of the detector's stages, added up over the pictures of a request.
 
     Pictures that are sent together share one prediction, so it counts once.
     """
     if not results:
         return {}
-    stages = {name: milliseconds / 1000 for name, milliseconds in results[0].timing_ms.items()}
+    stages = dict(results[0].timing_ms)
     for result in results[1:]:
         for name, milliseconds in result.timing_ms.items():
             before = 0.0 if name == "predict" else stages.get(name, 0.0)
-            stages[name] = before + milliseconds / 1000
+            stages[name] = before + milliseconds
     stages.pop("total", None)
     return stages
 
@@ -110,8 +110,8 @@ def book(metrics: Metrics, noted: Noted) -> None:
     metrics.request_seconds.labels(noted.route).observe(noted.seconds)
     if noted.code is not None:
         metrics.errors.labels(noted.code).inc()
-    for name, seconds in noted.stages.items():
-        metrics.stage(name, seconds)
+    for name, milliseconds in noted.stages.items():
+        metrics.stage(name, milliseconds)
     for model, detections in noted.found:
         metrics.found(model, detections)
     level = logging.DEBUG if noted.route in _QUIET and noted.code is None else logging.INFO

@@ -136,7 +136,7 @@ def read_body(request: Request) -> bytes:
     without a word.
     """
     limit = request.max_content_length or sys.maxsize
-    length = request.content_length
+    announced = length = request.content_length
     if length is None:
         length = limit + 1 if request.environ.get("wsgi.input_terminated") else 0
     elif length > limit:
@@ -144,8 +144,8 @@ def read_body(request: Request) -> bytes:
     body: bytes = request.environ["wsgi.input"].read(length)
     if len(body) > limit:
         raise RequestEntityTooLarge
-    if len(body) < length and request.content_length is not None:
-        raise InputError(f"the body ends after {len(body)} of the {length} bytes that were announced")
+    if announced is not None and len(body) < announced:
+        raise InputError(f"the body ends after {len(body)} of the {announced} bytes that were announced")
     return body
 
 

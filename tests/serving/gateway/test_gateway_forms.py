@@ -75,7 +75,7 @@ def test_the_usual_form_is_read_by_the_faster_parser(monkeypatch: pytest.MonkeyP
     assert [content for *_, content in files] == [PICTURE, PICTURE]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 @example(None)
 def test_damaged_forms_are_read_as_werkzeug_reads_them(data: Any) -> None:

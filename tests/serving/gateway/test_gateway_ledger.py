@@ -56,6 +56,20 @@ def test_many_threads_lose_nothing() -> None:
     assert sorted(booked) == sorted(list(range(500)) * 8)
 
 
+def test_a_batch_may_be_expected_before_anything_is_added() -> None:
+    settled: list[list[int]] = []
+    booked: list[int] = []
+    ledger: Ledger[int] = Ledger(booked.append, lambda: settled.append(list(booked)))
+    ledger.expect()
+    deadline = time.monotonic() + 20 * PAUSE
+    while not settled:
+        assert time.monotonic() < deadline
+        time.sleep(PAUSE / 10)
+    ledger.add(1)
+    ledger.settle()
+    assert settled[:2] == [[], [1]]  # each after its batch
+
+
 def test_an_entry_that_fails_keeps_no_other_from_being_booked(caplog: pytest.LogCaptureFixture) -> None:
     booked: list[float] = []
     ledger: Ledger[float] = Ledger(lambda entry: booked.append(1 / entry))

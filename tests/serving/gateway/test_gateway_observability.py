@@ -68,6 +68,21 @@ def test_every_stage_and_every_finding_is_counted(client: FlaskClient) -> None:
     assert seen["sightline_requests_in_flight", ()] == 0
 
 
+def test_what_is_in_flight_is_told_while_it_is(client: FlaskClient, serving: FakeServing) -> None:
+    """By the worker that has it, also to another one's scraper, who reads what is written."""
+    assert client.post("/v1/detect", data=PICTURE).status_code == 200  # what Serving is asked once
+    serving.behaviour.delay = 1.0
+    asking = threading.Thread(target=client.post, args=("/v1/detect",), kwargs={"data": PICTURE})
+    begun = serving.predicts
+    asking.start()
+    while serving.predicts == begun:
+        assert asking.is_alive()
+        time.sleep(0.01)
+    assert samples(client)["sightline_requests_in_flight", ()] == 1
+    asking.join()
+    assert samples(client)["sightline_requests_in_flight", ()] == 0
+
+
 def test_a_video_is_booked_when_its_answer_is_over(client: FlaskClient, tmp_path: Path) -> None:
     """With the time of all its lines, what answered it, and what it ended with."""
     film = write_video(tmp_path / "film.mp4", 50).read_bytes()

@@ -14,7 +14,7 @@ from sightline_serving.model_server.batching import BatchingSession
 from sightline_serving.model_server.metrics import Metrics
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     sizes=st.lists(st.integers(0, 6), min_size=1, max_size=24),
     widths=st.lists(st.integers(1, 2), min_size=24, max_size=24),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import lru_cache
 
 from flask import Blueprint
 
@@ -50,11 +51,11 @@ def blueprint(parts: Parts) -> Blueprint:
                 parts.shadow.mirror(asked.images, asked.options, ref, outcomes)
         encoded = time.perf_counter()
         noted.stages = stages = {
-            "read": read - noted.began,
-            **observe.seconds(results),
-            "encode": encoded - found,
+            "read": (read - noted.began) * 1000,
+            **observe.stages_ms(results),
+            "encode": (encoded - found) * 1000,
         }
-        timing = server_timing({**stages, "total": encoded - noted.began})
+        timing = server_timing({**stages, "total": (encoded - noted.began) * 1000})
         return Answer(body, kind, headers=(("Server-Timing", timing),))
 
     view = View(detect)
@@ -63,6 +64,11 @@ def blueprint(parts: Parts) -> Blueprint:
     return routes
 
 
-def server_timing(seconds: Mapping[str, float]) -> str:
+def server_timing(milliseconds: Mapping[str, float]) -> str:
     """The `Server-Timing` header."""
-    return ", ".join([f"{name};dur={value * 1000:.2f}" for name, value in seconds.items()])
+    return _timing_of(tuple(milliseconds)) % tuple(milliseconds.values())
+
+
+@lru_cache  # the stages are nearly always the same
+def _timing_of(names: tuple[str, ...]) -> str:
+    return ", ".join([f"{name};dur=%.2f" for name in names])

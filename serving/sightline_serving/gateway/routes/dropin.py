@@ -153,7 +153,7 @@ def _detect(parts: Parts, request: Request, image: bytes, options: DetectOptions
             request_id=request.noted.request_id,
         )
     request.noted.answered([found])
-    request.noted.stages = observe.seconds([found])
+    request.noted.stages = observe.stages_ms([found])
     return found
 
 

@@ -120,8 +120,8 @@ def _book(metrics: Metrics, noted: Noted, records: Sequence[FrameResult]) -> Non
     """Count frames that were answered together."""
     results = [record.result for record in records]
     noted.model, noted.version = results[-1].model.name, str(results[-1].model.version)
-    for name, seconds in observe.seconds(results).items():
-        metrics.stage(name, seconds)
+    for name, milliseconds in observe.stages_ms(results).items():
+        metrics.stage(name, milliseconds)
     detections = [found for result in results for found in result.detections]
     metrics.found(results[0].model, detections, pictures=len(results))
 

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from sightline.errors import InputError
+from sightline_training.annotations.reading import read_text
 from sightline_training.augmentation import AugmentationOptions
 from sightline_training.ranges import Range, check
 from sightline_training.run import FitOptions
 
+_TABLES: Final = ("network", "fit", "augmentation")
 _NUMBER: Final = (int, float)
 _KINDS: Final[
     dict[str, tuple[type, ...]]
@@ -59,7 +61,7 @@ def load_preset(name_or_path: str) -> Preset:
     """
     own = Path(name_or_path)
     if own.suffix == ".toml" and own.is_file():
-        text = own.read_text(encoding="utf-8")
+        text = read_text(own)
     elif name_or_path in preset_names():
         text = (_folder() / f"{name_or_path}.toml").read_text(encoding="utf-8")
     else:
@@ -69,12 +71,20 @@ def load_preset(name_or_path: str) -> Preset:
         plain = tomllib.loads(text)
     except tomllib.TOMLDecodeError as fault:
         raise InputError(f"the preset {name_or_path} is no TOML: {fault}") from None
-    network = _options(NetworkOptions, plain.pop("network", {}), name_or_path)
-    augmentation = _options(AugmentationOptions, plain.pop("augmentation", {}), name_or_path)
-    fit = _options(FitOptions, {**plain.pop("fit", {}), "augmentation": augmentation}, name_or_path)
+    tables = {name: _table(plain.pop(name, {}), name, name_or_path) for name in _TABLES}
+    network = _options(NetworkOptions, tables["network"], name_or_path)
+    augmentation = _options(AugmentationOptions, tables["augmentation"], name_or_path)
+    fit = _options(FitOptions, {**tables["fit"], "augmentation": augmentation}, name_or_path)
     if plain:
-        raise InputError(f"the preset {name_or_path} has unknown tables: {', '.join(plain)}")
+        known = ", ".join(f"[{name}]" for name in _TABLES)
+        raise InputError(f"the preset {name_or_path} has {', '.join(plain)} outside the tables {known}")
     return Preset(network, fit)
+
+
+def _table(found: object, name: str, preset: str) -> dict[str, Any]:
+    if not isinstance(found, dict):
+        raise InputError(f"the preset {preset} has {name} = {found!r}; wanted is a table [{name}]")
+    return found
 
 
 def _options(cls: type, plain: dict[str, Any], name: str) -> Any:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from sightline.errors import InputError
+
+_DIGITS: Final = ".10g"  # enough for a seed's 32 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +24,8 @@ class Range:
         return (self.low < value if self.open else self.low <= value) and value <= self.high
 
     def __str__(self) -> str:
-        least = f"{'more than' if self.open else 'at least'} {self.low:g}"
-        return least if math.isinf(self.high) else f"{least} and at most {self.high:g}"
+        least = f"{'more than' if self.open else 'at least'} {self.low:{_DIGITS}}"
+        return least if math.isinf(self.high) else f"{least} and at most {self.high:{_DIGITS}}"
 
 
 SHARE = Range(0, 1)

@@ -33,6 +33,7 @@ _RANGES: Final = {
     **dict.fromkeys(("learning_rate", "clip_norm"), Range(0, open=True)),
     **dict.fromkeys(("warmup_steps", "frozen", "patience", "overlap_weight"), Range(0)),
     **dict.fromkeys(("average", "matched", "unmatched", "focal_alpha"), SHARE),
+    "seed": Range(0, 2**32 - 1),  # what NumPy's generator takes
 }
 
 
@@ -148,9 +149,9 @@ class Run:
         Raises:
             InputError: the folder holds a run that was not asked for, or one with other settings.
         """
-        if (folder / _SETTINGS).exists():
-            if not resume:
-                raise InputError(f"{folder} holds a run already; --resume goes on with it")
+        if not resume:
+            cls.refuse_taken(folder)
+        elif (folder / _SETTINGS).exists():
             run = cls.open(folder)
             differences = run.settings.differences(settings)
             if differences:
@@ -162,6 +163,16 @@ class Run:
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / _SETTINGS, settings.to_json())
         return cls(folder, settings)
+
+    @staticmethod
+    def refuse_taken(folder: Path) -> None:
+        """Say before long work that a run cannot be begun.
+
+        Raises:
+            InputError: the folder holds one already.
+        """
+        if (folder / _SETTINGS).exists():
+            raise InputError(f"{folder} holds a run already; --resume goes on with it")
 
     @classmethod
     def open(cls, folder: Path) -> Run:

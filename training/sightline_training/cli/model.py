@@ -48,15 +48,19 @@ def fit(data: Path, out: Path, *, weights: str | None, preset: str, folds: int, 
     start_tensorflow()
     from sightline_training.annotations import read_dataset
     from sightline_training.presets import load_preset
+    from sightline_training.run import Run
     from sightline_training.splits import fold_of
     from sightline_training.starting import read_start
     from sightline_training.workflow import begin_run, train_run, whole
 
+    if not resume:
+        Run.refuse_taken(out)
+    recipe = load_preset(preset)
+    start = read_start(weights) if weights else None
     dataset = read_dataset(data)
     tell_left_out(dataset, most=_TOLD)
     split = fold_of(dataset, 0, folds=folds) if folds > 1 else whole(dataset)
-    start = read_start(weights) if weights else None
-    run = begin_run(out, split, load_preset(preset), start, resume=resume)
+    run = begin_run(out, split, recipe, start, resume=resume)
     _tell_split(run, split)
     try:
         with _training(run) as counter:

@@ -62,16 +62,6 @@ def test_each_fault_is_told(faulty: Path) -> None:
     assert sum(found.boxes_of.values()) == sum(len(e.boxes) for e in found.dataset.examples)
 
 
-def test_boxes_drawn_before_an_exif_turn_are_told(tmp_path: Path) -> None:
-    dataset = write_voc(tmp_path, 2)
-    path = dataset.examples[0].path
-    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
-    plain = path.read_bytes()
-    path.write_bytes(plain[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + plain[2:])
-    told = [item.reason for item in inspect(read_dataset(tmp_path)).problems if item.name == "p0"]
-    assert any("before the turn" in reason for reason in told), told
-
-
 def test_a_scene_that_only_hashes_like_another_is_not_told_to_miss_a_label(faulty: Path) -> None:
     dataset = read_dataset(faulty)
     assert told_by_duplicates(dataset, [["p3", "twin"]])

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from sightline.image_header import read_header
+from sightline_training.annotations.frames import drawn_before_turn
 from sightline_training.duplicates import near_groups
 from sightline_training.examples import Dataset, Example, LeftOut
 from sightline_training.findings import Findings
@@ -119,8 +120,8 @@ def _problems(example: Example) -> list[LeftOut]:
     upright = (example.width, example.height)
     if example.declared is not None and example.declared != upright:
         said = "{} x {}".format(*example.declared)
-        if header.orientation != 1 and example.declared == (header.width, header.height):
-            reason = f"EXIF turns it, and its boxes were drawn on the {said} pixels before the turn"
+        if drawn_before_turn(header, example.declared):
+            reason = f"its boxes were drawn on {said} pixels before EXIF's turn, and are turned along"
         else:
             reason = f"its annotation says {said}, the picture is {upright[0]} x {upright[1]}"
         found.append(LeftOut(example.name, reason))

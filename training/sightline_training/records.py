@@ -178,7 +178,15 @@ def _labelled(record: bytes, path: Path, number: int, numbered: LabelMap | None)
     told = [*features["image/source_id"].bytes_list.value, *features["image/filename"].bytes_list.value]
     name = next((text.decode(errors="replace") for text in told if text), f"{path.stem}-{number}")
     reader = partial(_objects, features, f"{path}, record {number}", numbered)
-    return Labelled(name, path.parent / name, reader, data=encoded)
+    return Labelled(name, path.parent / name, reader, _declared(features), data=encoded)
+
+
+def _declared(features: Any) -> tuple[int, int] | None:
+    """Width and height that a record gives its picture; None where it gives none that can be meant."""
+    sides = [[*features[f"image/{side}"].int64_list.value] for side in ("width", "height")]
+    if any(len(values) != 1 or values[0] <= 0 for values in sides):
+        return None
+    return sides[0][0], sides[1][0]
 
 
 def _objects(

@@ -16,6 +16,7 @@ import numpy as np
 from sightline.errors import InputError
 from sightline.image_header import read_header
 from sightline_training.aliases import Spellings, label_map_of
+from sightline_training.annotations.frames import drawn_before_turn, turned
 from sightline_training.examples import Dataset, Example, LabelledBox, LeftOut
 from sightline_training.labels import LabelMap, from_pbtxt
 from sightline_training.layout import LABEL_MAP
@@ -29,7 +30,8 @@ _TEXT_SUFFIXES: Final = frozenset({".xml", ".txt", ".json"})  # annotations, whi
 _MIN_SIDE: Final = 1e-3  # of the picture; a thinner box is a slip of the mouse
 _SLIP: Final = "is thinner than a thousandth of the picture"
 
-BoxReader = Callable[[int, int], tuple[LabelledBox, ...]]  # (width, height) of the upright picture -> boxes
+# (width, height) of the picture that the boxes were drawn on -> boxes, as shares of it
+BoxReader = Callable[[int, int], tuple[LabelledBox, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,13 +175,15 @@ def _example(item: Labelled, dropped: list[LeftOut]) -> Example | None:
         dropped.append(LeftOut(item.name, f"its picture cannot be read: {fault}"))
         return None
     width, height = header.upright_size
+    before = drawn_before_turn(header, item.declared)
     boxes = []
     try:
-        read = item.boxes(width, height)
+        read = item.boxes(*((header.width, header.height) if before else header.upright_size))
     except InputError as fault:
         dropped.append(LeftOut(item.name, fault.detail))
         return None
-    for box in read:
+    for drawn in read:
+        box = turned(drawn, header.orientation) if before else drawn
         wrong = fault_of(box)
         if wrong:
             dropped.append(LeftOut(item.name, f"a box of {box.label!r} {wrong}"))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path, PureWindowsPath
 from typing import Final
 from xml.etree import ElementTree as ET
 
 from sightline.errors import InputError
+from sightline_training.annotations.frames import is_resized
 from sightline_training.annotations.reading import (
     LAYOUTS,
     Labelled,
@@ -59,8 +61,9 @@ def read_objects(path: Path, width: int, height: int) -> tuple[LabelledBox, ...]
 
     Args:
         path: the XML file.
-        width, height: pixels of the upright picture, by which the corners are divided. The file's own
-            `size` is not trusted: labelling tools have left zeros there.
+        width, height: pixels of the picture, by which the corners are divided. The file's own `size` is
+            taken instead only where it tells that the picture was resized: tools have left zeros there,
+            and other pictures' sizes.
 
     Raises:
         InputError: the file is not VOC XML.
@@ -69,7 +72,12 @@ def read_objects(path: Path, width: int, height: int) -> tuple[LabelledBox, ...]
         root = ET.parse(path).getroot()  # noqa: S314 - a user's own labels; expat bounds entity expansion
         if root.tag != "annotation":
             raise InputError(f"{path} is XML but no VOC annotation: its root is <{root.tag}>")
-        return tuple(_object(node, width, height) for node in root.iter("object"))
+        drawn = [_object(node) for node in root.iter("object")]
+        furthest = [(box.xmax, box.ymax) for box in drawn]
+        size = _size(root)
+        if size is not None and is_resized((width, height), size, furthest):
+            width, height = size
+        return tuple(_shares(box, width, height) for box in drawn)
     except _UNREADABLE as fault:
         raise InputError(f"{path} is no VOC annotation: {fault}") from None
 
@@ -82,14 +90,21 @@ def count(folder: Path) -> int:
 def declared_size(path: Path) -> tuple[int, int] | None:
     """Width and height that an annotation file gives; None where it gives none that can be meant."""
     try:
-        root = ET.parse(path).getroot()  # noqa: S314 - as above
-        width, height = (int(root.findtext(f"size/{side}") or 0) for side in ("width", "height"))
+        return _size(ET.parse(path).getroot())  # noqa: S314 - as above
     except _UNREADABLE:
+        return None
+
+
+def _size(root: ET.Element) -> tuple[int, int] | None:
+    try:
+        width, height = (int(root.findtext(f"size/{side}") or 0) for side in ("width", "height"))
+    except ValueError:
         return None
     return (width, height) if width > 0 and height > 0 else None
 
 
-def _object(node: ET.Element, width: int, height: int) -> LabelledBox:
+def _object(node: ET.Element) -> LabelledBox:
+    """An object, its box in pixels."""
     name = (node.findtext("name") or "").strip()
     if not name:
         raise ValueError("an object has no name")
@@ -105,7 +120,14 @@ def _object(node: ET.Element, width: int, height: int) -> LabelledBox:
     # A box that was drawn from its end to its beginning means the same.
     ymin, xmin, ymax, xmax = box_around(pixels[:2], pixels[2:])
     difficult = (node.findtext("difficult") or "0").strip() == "1"
-    return LabelledBox(name, ymin / height, xmin / width, ymax / height, xmax / width, difficult)
+    return LabelledBox(name, ymin, xmin, ymax, xmax, difficult)
+
+
+def _shares(box: LabelledBox, width: int, height: int) -> LabelledBox:
+    """A box in pixels as shares of its picture."""
+    return replace(
+        box, ymin=box.ymin / height, xmin=box.xmin / width, ymax=box.ymax / height, xmax=box.xmax / width
+    )
 
 
 def read_folder(folder: Path, labels: LabelMap | None) -> Dataset:

@@ -16,7 +16,7 @@ from sightline_training.annotations import read_dataset
 from sightline_training.annotations.voc import to_xml
 from sightline_training.examples import Dataset, Example, LabelledBox
 from sightline_training.inspection import inspect
-from sightline_training.records import read_files, to_record
+from sightline_training.records import to_record
 
 _TURNS = {  # EXIF orientation -> what makes upright pixels the stored ones
     5: lambda pixels: pixels.transpose(1, 0, 2),
@@ -103,7 +103,7 @@ def test_records_of_stored_pixels_are_turned_along(tmp_path: Path) -> None:
             record = tf.train.Example.FromString(to_record(example, stored.labels))
             record.features.feature["image/encoded"].bytes_list.value[:] = [example.read()]
             writer.write(record.SerializeToString())
-    assert_same_boxes(read_files([tmp_path / "data.record"], None, None), meant, pixels=1.51)
+    assert_same_boxes(read_dataset(tmp_path), meant, pixels=1.51)
 
 
 def _shrink(example: Example) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sightline.errors import InputError
 from sightline.image_header import read_header
 from sightline.images import decode, encode_jpeg
-from sightline_training.annotations.reading import Labelled, collect, note_on_parts
+from sightline_training.annotations.reading import Labelled, Reading
 from sightline_training.examples import Dataset, Example, LabelledBox
 from sightline_training.labels import LabelMap, to_pbtxt
 from sightline_training.layout import LABEL_MAP
@@ -34,16 +34,15 @@ def find(folder: Path) -> list[Path]:
     return sorted({path for pattern in _PATTERNS for path in folder.glob(pattern) if path.is_file()})
 
 
-def read_files(paths: Iterable[Path], labels: LabelMap | None, numbered: LabelMap | None) -> Dataset:
+def read_files(paths: Iterable[Path], numbered: LabelMap | None) -> Reading:
     """Read record files, compressed or not. Pictures are kept in memory as they are encoded.
 
     Args:
         paths: the files.
-        labels: the classes; None makes a map of the labels that occur.
         numbered: the map by which the files number their objects, for those that have no names.
 
     Raises:
-        InputError: a file is missing, cut short or damaged, a record lacks a feature, or as `collect`.
+        InputError: a file is missing, cut short or damaged, or a record lacks a feature.
     """
     files = list(paths)
     _check_shards(files)
@@ -52,7 +51,7 @@ def read_files(paths: Iterable[Path], labels: LabelMap | None, numbered: LabelMa
         for number, record in enumerate(_records(path)):
             found.append(_labelled(record, path, number, numbered))
             parts.append(_SHARD.sub("", path.name))
-    return collect(found, labels, notes=note_on_parts(parts))
+    return Reading(tuple(found), parts=tuple(parts))
 
 
 def _check_shards(paths: Iterable[Path]) -> None:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import glob
 import json
 from collections import Counter
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path, PureWindowsPath
 from typing import Any, Final
 
 from sightline.counted import counted
 from sightline.errors import InputError
-from sightline_training.aliases import distinct
-from sightline_training.annotations.reading import Labelled, collect, read_text
-from sightline_training.examples import Dataset, LabelledBox, LeftOut
-from sightline_training.labels import LabelMap
+from sightline_training.annotations.reading import Labelled, Reading, read_text
+from sightline_training.examples import LabelledBox, LeftOut
 from sightline_training.layout import ANNOTATIONS, IMAGES
 
 _TABLES: Final = ("images", "annotations", "categories")
@@ -30,15 +27,15 @@ def find(folder: Path) -> list[Path]:
     return [path for path in candidates if path.is_file() and _is_coco(path)]
 
 
-def read_file(path: Path, folder: Path, labels: LabelMap | None) -> Dataset:
+def read_file(path: Path, folder: Path) -> Reading:
     """Read a file and the pictures that it names, which lie in `folder` or its images/.
 
-    Without a label map the categories are numbered from 1 in the order of their ids, which in COCO's own
-    files leave gaps. All of them count, so that a part of a set has the classes of the whole; only a
-    heading, which no box is of and others name as their supercategory, is none (Roboflow writes one).
+    The classes are the categories in the order of their ids, which in COCO's own files leave gaps. All of
+    them count, so that a part of a set has the classes of the whole; only a heading, which no box is of and
+    others name as their supercategory, is none (Roboflow writes one).
 
     Raises:
-        InputError: the file lacks a table or field, or as `collect`.
+        InputError: the file lacks a table or field.
     """
     try:
         tables = json.loads(read_text(path))
@@ -59,18 +56,16 @@ def read_file(path: Path, folder: Path, labels: LabelMap | None) -> Dataset:
         raise InputError(f"{path} is no COCO annotation file: an entry lacks its {fault}") from None
     except (ValueError, TypeError, OverflowError) as fault:
         raise InputError(f"{path} is no COCO annotation file: {fault!r}") from None
-    names = distinct(categories[number] for number in sorted(categories) if number not in headings)
-    ordered = LabelMap(names) if names else None
+    names = tuple(categories[number] for number in sorted(categories) if number not in headings)
     notes = tuple(
         f"the category {categories[number]!r} is a heading of others, without a box, and becomes no class"
         for number in sorted(headings)
-        if labels is None
     )
     left_out += [
         LeftOut(counted(len(boxes[number]), "box", "boxes"), f"image_id {number!r} is that of no image")
         for number in sorted(lost, key=str)
     ]
-    return collect(found, labels or ordered, left_out=left_out, notes=notes)
+    return Reading(tuple(found), names, tuple(left_out), class_notes=notes)
 
 
 def _check_ids(path: Path, tables: dict[str, Any]) -> None:
@@ -93,14 +88,15 @@ def _pictures(
 ) -> tuple[list[Labelled], list[LeftOut]]:
     """The pictures that the file names, and those that are not used."""
     found, left_out = [], []
+    places = _Places(folder)
     for image in images:
-        places = _places(folder, image["file_name"])
-        if len(places) == 1:
+        like = places.of(image["file_name"])
+        if len(like) == 1:
             size = _declared(image)
             reader = partial(_objects, boxes.get(image["id"], []), size)
-            found.append(Labelled(places[0].stem, places[0], reader, size))
-        elif places:
-            named = " and ".join(str(path.relative_to(folder)) for path in places)
+            found.append(Labelled(like[0].stem, like[0], reader, size))
+        elif like:
+            named = " and ".join(str(path.relative_to(folder)) for path in like)
             left_out.append(LeftOut(image["file_name"], f"it may be {named}"))
         else:
             left_out.append(LeftOut(image["file_name"], f"there is no such picture below {folder}"))
@@ -147,11 +143,26 @@ def _declared(image: dict[str, Any]) -> tuple[int, int] | None:
     return (width, height) if width > 0 and height > 0 else None
 
 
-def _places(folder: Path, name: str) -> list[Path]:
-    """Where the picture of this name is: where the file says, or wherever one folder down it lies."""
-    said = [path for path in (folder / name, folder / IMAGES / name) if path.is_file()]
-    bare = glob.escape(PureWindowsPath(name).name)  # takes both kinds of slash
-    return said[:1] or sorted(path for path in folder.glob(f"*/{bare}") if path.is_file())
+class _Places:
+    """Where the pictures of a file are: where it says, or wherever below the folder one of the name is."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[Path]]:
+        """The files below the folder, walked once and only where a picture is not where the file says."""
+        by_name: dict[str, list[Path]] = {}
+        for path in sorted(self._folder.rglob("*")):
+            by_name.setdefault(path.name, []).append(path)
+        return by_name
+
+    def of(self, name: str) -> list[Path]:
+        """The files that may be meant by a name."""
+        windows = PureWindowsPath(name)  # takes both kinds of slash
+        told = (self._folder / name, self._folder / IMAGES / name, self._folder / windows.as_posix())
+        said = [path for path in told if path.is_file()]
+        return said[:1] or [path for path in self._by_name.get(windows.name, []) if path.is_file()]
 
 
 def _is_coco(path: Path) -> bool:

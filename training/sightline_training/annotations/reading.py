@@ -5,9 +5,11 @@ from __future__ import annotations
 import glob
 import math
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +17,7 @@ import numpy as np
 
 from sightline.errors import InputError
 from sightline.image_header import read_header
-from sightline_training.aliases import Spellings, label_map_of
+from sightline_training.aliases import Spellings, distinct, label_map_of
 from sightline_training.annotations.frames import drawn_before_turn, turned
 from sightline_training.examples import Dataset, Example, LabelledBox, LeftOut
 from sightline_training.labels import LabelMap, from_pbtxt
@@ -27,6 +29,7 @@ LAYOUTS: Final = (
 )
 PICTURE_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 _TEXT_SUFFIXES: Final = frozenset({".xml", ".txt", ".json"})  # annotations, which may lie beside a picture
+_PART: Final = re.compile(r"(train|val|test)\w*", re.IGNORECASE)  # train2017, valid and testing, too
 _MIN_SIDE: Final = 1e-3  # of the picture; a thinner box is a slip of the mouse
 _SLIP: Final = "is thinner than a thousandth of the picture"
 
@@ -43,6 +46,17 @@ class Labelled:
     boxes: BoxReader
     declared: tuple[int, int] | None = None  # as `Example`
     data: bytes | None = None  # the encoded picture, where it lies in no file of its own
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a reader found in one place."""
+
+    found: tuple[Labelled, ...]
+    classes: tuple[str, ...] = ()  # that the place lists, in its order; none where labels alone tell them
+    left_out: tuple[LeftOut, ...] = ()  # what the reader itself passed over
+    parts: tuple[str, ...] = ()  # which part of the set each picture is of, where any tells
+    class_notes: tuple[str, ...] = ()  # on `classes`, where they are taken
 
 
 def pictures_in(folder: Path) -> list[Path]:
@@ -84,6 +98,11 @@ def read_text(path: Path) -> str:
         raise InputError(f"{path} is no UTF-8 text (byte {fault.start}); save it as UTF-8") from None
 
 
+def is_part(name: str) -> bool:
+    """Whether a folder is called like one part of a data set."""
+    return _PART.fullmatch(name) is not None
+
+
 def note_on_parts(names: Iterable[str]) -> tuple[str, ...]:
     """What to say of a data set that comes in parts, of which each picture names its own."""
     counts = Counter(names)
@@ -93,28 +112,27 @@ def note_on_parts(names: Iterable[str]) -> tuple[str, ...]:
     return (f"{told} are read as one set, which `fit` splits anew; read them one by one to keep them apart",)
 
 
-def collect(
-    found: Iterable[Labelled],
-    labels: LabelMap | None,
-    *,
-    left_out: Iterable[LeftOut] = (),
-    notes: tuple[str, ...] = (),
-) -> Dataset:
-    """Turn what a reader found into a data set.
+def collect(readings: Sequence[Reading], labels: LabelMap | None) -> Dataset:
+    """Turn what readers found into a data set.
 
     Pictures are left out and listed if they, their annotation or one of its boxes cannot be read: without
     its box, an object would be learnt as background. A slip of the mouse is left out alone.
 
     Args:
-        found: the pictures.
-        labels: the classes; None makes a map of the labels that occur.
-        left_out: what the reader itself passed over.
-        notes: for the data set.
+        readings: of each part of the set.
+        labels: the classes; None takes those that the readings list, or makes a map of the labels that
+            occur.
 
     Raises:
         InputError: a label is none of `labels`, or nothing is left.
     """
-    dropped = list(left_out)
+    notes = note_on_parts(chain.from_iterable(reading.parts for reading in readings))
+    if labels is None:
+        notes += tuple(dict.fromkeys(chain.from_iterable(reading.class_notes for reading in readings)))
+        listed = distinct(chain.from_iterable(reading.classes for reading in readings))
+        labels = LabelMap(listed) if listed else None
+    found = chain.from_iterable(reading.found for reading in readings)
+    dropped = list(chain.from_iterable(reading.left_out for reading in readings))
     examples = [example for item in _apart(found) if (example := _example(item, dropped)) is not None]
     reasons = "".join(f"; {item.name}: {item.reason}" for item in dropped[:3])
     if not examples:

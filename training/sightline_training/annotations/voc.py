@@ -11,15 +11,13 @@ from xml.etree import ElementTree as ET
 from sightline.errors import InputError
 from sightline_training.annotations.frames import is_resized
 from sightline_training.annotations.reading import (
-    LAYOUTS,
     Labelled,
+    Reading,
     box_around,
-    collect,
     lost_picture,
     pictures_in,
 )
-from sightline_training.examples import Dataset, Example, LabelledBox, LeftOut
-from sightline_training.labels import LabelMap
+from sightline_training.examples import Example, LabelledBox, LeftOut
 from sightline_training.layout import ANNOTATIONS, IMAGES
 
 _LAYOUTS: Final = (
@@ -82,9 +80,21 @@ def read_objects(path: Path, width: int, height: int) -> tuple[LabelledBox, ...]
         raise InputError(f"{path} is no VOC annotation: {fault}") from None
 
 
-def count(folder: Path) -> int:
-    """How many VOC annotations a folder holds in a known layout."""
-    return max(len(_annotations(folder / files)) for _, files in _LAYOUTS)
+def find(folder: Path) -> tuple[Path, Path] | None:
+    """Where a folder's pictures and where its XML files are; None where it has none in a known layout.
+
+    Known are: images/ and annotations/ (or annotations/xmls/, as the pets have it); JPEGImages/ and
+    Annotations/ (PASCAL VOC); both kinds in one folder (labelImg's default).
+    """
+    for pictures, files in _LAYOUTS:
+        if (folder / pictures).is_dir() and _annotations(folder / files):
+            return folder / pictures, folder / files
+    return None
+
+
+def count(annotations: Path) -> int:
+    """How many VOC annotations a folder holds."""
+    return len(_annotations(annotations))
 
 
 def declared_size(path: Path) -> tuple[int, int] | None:
@@ -130,16 +140,8 @@ def _shares(box: LabelledBox, width: int, height: int) -> LabelledBox:
     )
 
 
-def read_folder(folder: Path, labels: LabelMap | None) -> Dataset:
-    """Read pictures and their XML.
-
-    Known layouts: images/ and annotations/ (or annotations/xmls/, as the pets have it); JPEGImages/ and
-    Annotations/ (PASCAL VOC); both kinds in one folder (labelImg's default).
-
-    Raises:
-        InputError: as `collect`.
-    """
-    pictures, annotations = _halves(folder)
+def read_folder(pictures: Path, annotations: Path) -> Reading:
+    """Read pictures and their XML, from the folders that `find` tells."""
     by_stem: dict[str, list[Path]] = {}
     for picture in pictures_in(pictures):
         by_stem.setdefault(picture.stem, []).append(picture)
@@ -162,19 +164,7 @@ def read_folder(folder: Path, labels: LabelMap | None) -> Dataset:
         left_out += [LeftOut(other.name, _NO_XML) for other in like if len(named) == 1 and other not in named]
     left_out += [LeftOut(path.name, _NO_XML) for like in by_stem.values() for path in like]
     found.sort(key=lambda item: item.picture.name)
-    return collect(found, labels, left_out=left_out)
-
-
-def _halves(folder: Path) -> tuple[Path, Path]:
-    """Where the pictures and where the XML files are.
-
-    Raises:
-        InputError: there are no XML files in a known layout.
-    """
-    for pictures, files in _LAYOUTS:
-        if (folder / pictures).is_dir() and _annotations(folder / files):
-            return folder / pictures, folder / files
-    raise InputError(f"{folder} holds no labels in a layout that is known here; taken are {LAYOUTS}")
+    return Reading(tuple(found), left_out=tuple(left_out))
 
 
 def _annotations(folder: Path) -> list[Path]:

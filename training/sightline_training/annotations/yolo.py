@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator
 from functools import partial
 from pathlib import Path
@@ -11,24 +10,21 @@ from typing import Final
 import yaml
 
 from sightline.errors import InputError
-from sightline_training.aliases import distinct
 from sightline_training.annotations.reading import (
     PICTURE_SUFFIXES,
     Labelled,
+    Reading,
     box_around,
-    collect,
+    is_part,
     lost_picture,
-    note_on_parts,
     read_text,
 )
-from sightline_training.examples import Dataset, LabelledBox, LeftOut
-from sightline_training.labels import LabelMap
+from sightline_training.examples import LabelledBox, LeftOut
 from sightline_training.layout import IMAGES
 
 _LABELS: Final = "labels"
 _YAML: Final = ("data.yaml", "data.yml", "dataset.yaml")
 _LISTS: Final = ("classes.txt", "obj.names")
-_PART: Final = re.compile(r"(train|val|test)\w*", re.IGNORECASE)  # train2017, valid and testing, too
 _BOX: Final = 5  # fields: class, x, y, width, height
 _WITH_SCORE: Final = 6
 _SHOWN: Final = 60  # characters of a line that cannot be read
@@ -51,11 +47,11 @@ def count(folder: Path) -> int:
     return sum(_text_of(picture, folder).is_file() for picture in _pictures(folder))
 
 
-def read_folder(folder: Path, names_file: Path, labels: LabelMap | None) -> Dataset:
+def read_folder(folder: Path, names_file: Path) -> Reading:
     """Read images/ and labels/ (with train/, val/ below or above them, or neither), or both in one folder.
 
     Raises:
-        InputError: the names or a line cannot be read, or as `collect`.
+        InputError: the names cannot be read.
     """
     names = _names(names_file)
     pictures = _pictures(folder)
@@ -65,13 +61,13 @@ def read_folder(folder: Path, names_file: Path, labels: LabelMap | None) -> Data
         if text.is_file():
             found.append(Labelled(picture.stem, picture, partial(_objects, text, names)))
             folders = picture.parent.relative_to(folder).parts
-            parts += [part for part in folders if _PART.fullmatch(part)][:1]
+            parts += [part for part in folders if is_part(part)][:1]
         else:
             left_out.append(
                 LeftOut(picture.name, "it has no label file; an empty one would say that it is empty")
             )
     left_out += _lost(folder, {_text_of(picture, folder) for picture in pictures})
-    return collect(found, labels or LabelMap(distinct(names)), left_out=left_out, notes=note_on_parts(parts))
+    return Reading(tuple(found), names, tuple(left_out), tuple(parts))
 
 
 def _pictures(folder: Path) -> list[Path]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from support.labelled import assert_same_boxes, reasons_of, write_yolo
 
+from sightline.errors import InputError
 from sightline_training.annotations import read_dataset
 
 
@@ -61,3 +62,32 @@ def test_parts_by_longer_names_are_told(tmp_path: Path, part: str) -> None:
         shutil.copytree(tmp_path / kind / "train", tmp_path / kind / "val2017")
         (tmp_path / kind / "train").rename(tmp_path / kind / part)
     assert read_dataset(tmp_path).notes[0].startswith(f"{part} (6), val2017 (6) are read as one set")
+
+
+def test_names_stay_as_they_are_written(tmp_path: Path) -> None:
+    """YAML itself takes `no` for False, 1.0 for a number and 010 for eight."""
+    write_yolo(tmp_path)
+    (tmp_path / "data.yaml").write_text("nc: 5\nnames: [no, 1.0, 010, null, '~x']\n")
+    assert read_dataset(tmp_path).labels.names == ("no", "1.0", "010", "null", "~x")
+    (tmp_path / "data.yaml").write_text("names:\n  1: on\n  0: off\n")
+    assert read_dataset(tmp_path).labels.names == ("off", "on")
+
+
+def test_a_blank_line_among_names_is_told(tmp_path: Path) -> None:
+    write_yolo(tmp_path)
+    (tmp_path / "data.yaml").unlink()
+    (tmp_path / "classes.txt").write_text("BB-8\nR2-D2\n\n")
+    assert read_dataset(tmp_path).labels.names == ("BB-8", "R2-D2")
+    (tmp_path / "classes.txt").write_text("BB-8\n\nR2-D2\n")
+    with pytest.raises(InputError, match=r"classes\.txt, line 2 is blank"):
+        read_dataset(tmp_path)
+
+
+def test_a_class_may_be_written_as_a_fraction_of_nothing(tmp_path: Path) -> None:
+    write_yolo(tmp_path)
+    path = tmp_path / "labels" / "train" / "p0.txt"
+    path.write_text("1.0 0.5 0.5 0.2 0.2\n")
+    assert [box.label for box in read_dataset(tmp_path).examples[0].boxes] == ["R2-D2"]
+    for wrong in ("0.5", "nan", "inf", "-1", "R2-D2"):
+        path.write_text(f"{wrong} 0.5 0.5 0.2 0.2\n")
+        assert reasons_of(tmp_path).keys() == {"p0"}, wrong

@@ -97,19 +97,24 @@ def _names(path: Path) -> tuple[str, ...]:
     """
     text = read_text(path)
     if path.name in _LISTS:
-        names = [line.strip() for line in text.splitlines() if line.strip()]
-        if not names:
+        names = [line.strip() for line in text.rstrip().splitlines()]
+        if not any(names):
             raise InputError(f"{path} names no class")
+        if "" in names:
+            raise InputError(
+                f"{path}, line {names.index('') + 1} is blank; each line names the class of its number"
+            )
         return tuple(names)
     try:
-        tables = yaml.safe_load(text)
+        # It leaves all values texts: a class `no` is no False, and 1.0 stays as it is written.
+        tables = yaml.load(text, yaml.BaseLoader)  # noqa: S506 - it makes nothing but texts, lists and tables
     except yaml.YAMLError as fault:
         raise InputError(f"{path} is no YAML: {' '.join(str(fault).split())}") from None
     listed = tables.get("names") if isinstance(tables, dict) else None
     if isinstance(listed, dict):
-        numbers = list(range(len(listed)))
+        numbers = [str(number) for number in range(len(listed))]
         if set(listed) != set(numbers):
-            raise InputError(f"{path}: classes are numbered from 0 without a gap, not {[*listed]}")
+            raise InputError(f"{path}: classes are numbered from 0 without a gap, not [{', '.join(listed)}]")
         listed = [listed[number] for number in numbers]
     if not isinstance(listed, list) or not listed:
         raise InputError(f"{path} lists no classes under `names`, such as `names: [r2d2, bb8]`")
@@ -123,7 +128,7 @@ def _objects(path: Path, names: tuple[str, ...], _width: int, _height: int) -> t
             continue
         try:
             index, corners = _shape(line.split())
-        except ValueError:
+        except (ValueError, OverflowError):
             raise InputError(
                 f"{path}, line {number}: {_cut(line)!r} is not `class x y width height`, nor a polygon"
             ) from None
@@ -143,8 +148,12 @@ def _shape(fields: list[str]) -> tuple[int, tuple[float, float, float, float]]:
 
     Raises:
         ValueError: it is neither.
+        OverflowError: the class is no finite number.
     """
-    index, numbers = int(fields[0]), [float(field) for field in fields[1:]]
+    number, *numbers = (float(field) for field in fields)
+    index = int(number)
+    if index != number:  # `0.0` is what tools write that keep the class beside the box as numbers
+        raise ValueError(fields)
     if len(fields) in {_BOX, _WITH_SCORE}:
         x, y, width, height = numbers[:4]
         return index, (y - height / 2, x - width / 2, y + height / 2, x + width / 2)

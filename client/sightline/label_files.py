@@ -10,7 +10,11 @@ from typing import Final, NamedTuple
 
 COCO: Final = "coco"  # in place of a path: the 80 classes of COCO under their 90 ids
 _LABEL_MAP: Final = re.compile(r"\bitem\s*\{")
-_TOKEN: Final = re.compile(r"""#.*|"[^"\n]*"|'[^'\n]*'|[{}]|[^\s{}"'#:,;]+""")  # of protobuf's text format
+_TOKEN: Final = re.compile(  # of protobuf's text format
+    r"""#.*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|[{}]|[^\s{}"'#:,;]+"""
+)
+_ESCAPE: Final = re.compile(rb"\\([0-7]{1,3}|[xX][0-9a-fA-F]{1,2}|.)")  # of a quoted text
+_ESCAPED: Final = {b"n": b"\n", b"r": b"\r", b"t": b"\t"}  # the other letters that it knows ring bells
 
 
 class LabelItem(NamedTuple):
@@ -81,12 +85,28 @@ def _messages(text: str) -> Iterator[dict[str, str]]:
 
 
 def _item(fields: Mapping[str, str]) -> LabelItem:
-    plain = {key: value.strip("\"'") for key, value in fields.items()}
+    plain = {key: _unquoted(value) for key, value in fields.items()}
     label = plain.get("display_name") or plain.get("name")
     if not plain.get("id", "").isdecimal() or not label:
         told = " ".join(f"{key}: {value}" for key, value in fields.items())
         raise ValueError(f"an item of the label map has no id or no name: {told!r}")
     return LabelItem(int(plain["id"]), label, plain.get("name") or label)
+
+
+def _unquoted(value: str) -> str:
+    """A value without its quotes and escapes; protobuf's own writer escapes all that is not ASCII."""
+    if value[0] not in "\"'":
+        return value
+    return _ESCAPE.sub(_unescaped, value[1:-1].encode()).decode(errors="replace")
+
+
+def _unescaped(match: re.Match[bytes]) -> bytes:
+    told = match[1]
+    if told.isdigit():
+        return bytes([int(told, 8) & 0xFF])
+    if told[:1] in b"xX" and len(told) > 1:
+        return bytes([int(told[1:], 16)])
+    return _ESCAPED.get(told, told)
 
 
 def _map_pairs(text: str) -> Iterator[tuple[int, str]]:

@@ -6,8 +6,10 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 from support.labelled import (
     assert_same_boxes,
     drawn_examples,
@@ -37,11 +39,30 @@ def test_a_format_is_recognised_and_read(
     assert_same_boxes(found, expected, pixels=pixels)
 
 
+def _label_map_message() -> type[Any]:
+    """The Object Detection API's StringIntLabelMap, as far as it is used."""
+    file = descriptor_pb2.FileDescriptorProto(name="label_map_for_a_test.proto", package="of_a_test")
+    item, items = (file.message_type.add(name=name) for name in ("Item", "LabelMap"))
+    kinds = descriptor_pb2.FieldDescriptorProto
+    for name, number, kind in (("name", 1, kinds.TYPE_STRING), ("id", 2, kinds.TYPE_INT32)):
+        item.field.add(name=name, number=number, type=kind, label=kinds.LABEL_OPTIONAL)
+    repeated = kinds.LABEL_REPEATED
+    items.field.add(
+        name="item", number=1, type=kinds.TYPE_MESSAGE, type_name=".of_a_test.Item", label=repeated
+    )
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    found: type[Any] = message_factory.GetMessageClass(pool.FindMessageTypeByName("of_a_test.LabelMap"))
+    return found
+
+
 def test_label_maps_survive_their_file() -> None:
-    labels = LabelMap(("BB-8", "R2-D2", "C-3PO's"))
-    with pytest.raises(InputError, match="quote"):
-        to_pbtxt(LabelMap(("'both\"",)))
+    names = ("BB-8", "C-3PO's", "5'6\" tall", '"R5"', "a\\b", "two\nlines", "Füße 犬")
+    labels = LabelMap(names)
     assert from_pbtxt(to_pbtxt(labels)) == labels
+    parsed = text_format.Parse(to_pbtxt(labels), _label_map_message()())
+    assert [(item.id, item.name) for item in parsed.item] == list(enumerate(names, 1))
+    assert from_pbtxt(text_format.MessageToString(parsed)) == labels  # as protobuf writes it
     assert from_pbtxt('item { name: "n0"\n id: 1 display_name: "person" }').names == ("person",)
     with pytest.raises(InputError, match="without a gap"):
         from_pbtxt("item { id: 2 name: 'x' }")

@@ -73,11 +73,7 @@ class LabelMap:
 
 
 def to_pbtxt(labels: LabelMap) -> str:
-    """The map as the Object Detection API's `label_map.pbtxt` (string_int_label_map.proto).
-
-    Raises:
-        InputError: a name cannot be quoted.
-    """
+    """The map as the Object Detection API's `label_map.pbtxt` (string_int_label_map.proto)."""
     items = (
         f"item {{\n  id: {number}\n  name: {_quoted(name)}\n}}\n" for number, name in labels.by_id.items()
     )
@@ -85,10 +81,12 @@ def to_pbtxt(labels: LabelMap) -> str:
 
 
 def _quoted(name: str) -> str:
+    """A name as protobuf's text format has it; in the quote that needs no escape, where one does."""
     quote = '"' if "'" in name else "'"
-    if quote in name or "\n" in name:
-        raise InputError(f"a label map cannot hold the name {name!r}: it mixes both kinds of quote, or lines")
-    return f"{quote}{name}{quote}"
+    escaped = (
+        name.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r").replace(quote, f"\\{quote}")
+    )
+    return f"{quote}{escaped}{quote}"
 
 
 def from_pbtxt(text: str) -> LabelMap:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from support.labelled import write_voc
 from support.training_runs import train_command, train_process, write_preset
 
 from sightline.contract import ModelCard
-from sightline.errors import InputError
+from sightline.errors import InputError, UnavailableError
 from sightline_training import checkpoint
 from sightline_training.annotations import read_dataset
 from sightline_training.cli import data as _data  # noqa: F401 - adds its commands
@@ -33,7 +34,7 @@ from sightline_training.run import Run
 from sightline_training.splits import fold_of
 from sightline_training.train import fit
 from sightline_training.versions import next_version, versions_of
-from sightline_training.workflow import begin_run, held_out_of, whole
+from sightline_training.workflow import begin_run, held_out_of, train_run, whole
 
 WAIT_S = 400  # for a process that starts TensorFlow on a busy machine
 
@@ -219,3 +220,58 @@ def test_a_checkpoint_is_read_whatever_else_the_process_has_made(tmp_path: Path)
     checkpoint.save(tmp_path / "last.npz", *first, step=7)
     assert checkpoint.restore(tmp_path / "last.npz", *later) == {"step": 7}
     np.testing.assert_array_equal(later[0].get_layer("only").get_weights()[0], 5.0)
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(tmp_path: Path, data: Path) -> None:
+    recipe = load_preset(write_preset(tmp_path, steps=4, every=4))
+    split = whole(read_dataset(data))
+    run = begin_run(tmp_path / "run", split, recipe)
+    left = run.folder / f".{run.last.name}.4711.part"  # as a kill leaves it
+    left.write_bytes(b"half a checkpoint")
+    holder = (
+        "import fcntl, sys; file = open(sys.argv[1], 'r+b'); fcntl.flock(file, fcntl.LOCK_EX);"
+        " print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", holder, run.folder / "run.json"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(UnavailableError, match=r"another process is training .*run; let it finish"):
+            train_run(run, split)
+        assert left.exists()
+        other.kill()
+    train_run(run, split)
+    assert run.done
+    assert not left.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_is_asked_to_stop_tells_how_it_goes_on(
+    tmp_path: Path, data: Path, number: signal.Signals
+) -> None:
+    recipe = write_preset(tmp_path, steps=100_000, every=4)
+    command = train_process(
+        "fit", "--data", data, "--preset", recipe, "--folds", 3, "--out", tmp_path / "run"
+    )
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    try:
+        deadline = time.monotonic() + WAIT_S
+        while not (tmp_path / "run" / "last.npz").exists():
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(number)
+        told = process.communicate(timeout=WAIT_S)[1].splitlines()
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130
+    assert [line for line in told if line][-2:] == [
+        f"{tmp_path / 'run'}: --resume goes on with it",
+        "interrupted; nothing half-written is left",
+    ]
+    assert not list((tmp_path / "run").glob(".*"))

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from sightline.errors import InputError
-from sightline_training.replacing import new_file
+from sightline.whole_file import whole_file
 
 _WEIGHTS: Final = "weights:"
 _OPTIMIZER: Final = "optimizer:"
@@ -27,7 +27,8 @@ def save(path: Path, model: keras.Model, optimizer: keras.Optimizer | None = Non
     if optimizer is not None:
         arrays |= {_OPTIMIZER + _name(variable): variable.numpy() for variable in optimizer.variables}
     arrays[_NOTES] = np.array(json.dumps(notes))
-    with new_file(path) as part, part.open("wb") as file:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as file:
         np.savez(file, **arrays)
 
 

@@ -10,36 +10,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sightline.errors import InputError
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file so that a reader sees the old content or the new, never a part."""
-    with _beside(path) as part:
-        part.write_bytes(data)
+from sightline.whole_file import PART_SUFFIX, whole_file
 
 
 def write_text(path: Path, text: str) -> None:
-    """As `write_bytes`, in UTF-8."""
-    write_bytes(path, text.encode())
+    """Write a file in UTF-8, so that a reader sees the old content or the new, never a part."""
+    with whole_file(path) as file:
+        file.write(text.encode())
 
 
-@contextmanager
-def _beside(path: Path) -> Iterator[Path]:
-    part = _part_of(path)
-    try:
-        with _named(path):
-            yield part
-            part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-@contextmanager
-def new_file(path: Path) -> Iterator[Path]:
-    """A path to write to; the file gets its name when the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _beside(path) as part:
-        yield part
+def remove_parts(folder: Path) -> None:
+    """Remove what processes have left that were killed while they wrote a file of this folder."""
+    for left in folder.glob(f".*{PART_SUFFIX}"):
+        left.unlink(missing_ok=True)
 
 
 def refuse_taken(path: Path, *, kind: str = "") -> None:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import keras
 
-from sightline.errors import InputError
+from sightline.errors import InputError, UnavailableError
 from sightline_training import checkpoint
 from sightline_training.augmentation import AugmentationOptions
 from sightline_training.families import Described, architecture_from_json, family_of
 from sightline_training.labels import LabelMap
 from sightline_training.losses import CLASS_LOSSES, FOCAL
 from sightline_training.ranges import SHARE, Range, check
-from sightline_training.replacing import write_text
+from sightline_training.replacing import remove_parts, write_text
 
 _SETTINGS: Final = "run.json"
 _LAST: Final = "last.npz"
@@ -189,6 +191,23 @@ class Run:
             return cls(folder, RunSettings.from_json(text))
         except (ValueError, KeyError, TypeError) as fault:
             raise InputError(f"{folder / _SETTINGS} cannot be read: {fault}") from None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep the run to this process while the block trains it; a process that dies gives it up.
+
+        Raises:
+            UnavailableError: another process is training it.
+        """
+        with (self.folder / _SETTINGS).open("r+b") as file:  # what lasts from beginning to end; NFS: to write
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UnavailableError(
+                    f"another process is training {self.folder}; let it finish, or stop it"
+                ) from None
+            remove_parts(self.folder)
+            yield
 
     @property
     def last(self) -> Path:

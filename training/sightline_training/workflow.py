@@ -89,10 +89,15 @@ def train_run(
         measure_on_the_way: keep the weights that do best on the held-out pictures. Without it the last
             ones are kept, and the held-out pictures stay unseen: what a test fold needs.
         tell: told of every step.
+
+    Raises:
+        UnavailableError: another process is training it.
+        InputError: as `fit`.
     """
     watched = split.held_out if measure_on_the_way and split.held_out.examples else None
     begin: Callable[[keras.Model], object] = start.put_into if start else lambda _: None
-    return fit(run, split.training, watched, start=begin, tell=tell)
+    with run.held():
+        return fit(run, split.training, watched, start=begin, tell=tell)
 
 
 def evaluate_run(run: Run, data: Path) -> Evaluated:

@@ -18,8 +18,8 @@ from enum import IntEnum
 
 import click
 
-from sightline.cli.interruption import interruptible
 from sightline.errors import DeadlineError, InputError, InvalidOptionError, SightlineError
+from sightline.interruption import interruptible
 
 
 class Exit(IntEnum):

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from sightline.cli.interruption import raise_if_interrupted
+from sightline.interruption import raise_if_interrupted
 
 _PLAIN_INTERVAL: Final = 10.0  # seconds between lines in a pipe
 _STEPS: Final = 1000  # of the bar

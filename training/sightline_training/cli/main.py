@@ -8,10 +8,11 @@ from typing import Final
 import click
 
 from sightline.errors import InputError, SightlineError
+from sightline.interruption import interruptible
 
 _FAILED: Final = 1
 _WRONG_INPUT: Final = 2  # what click itself ends with for a wrong option
-_INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
+_INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it; for SIGTERM too
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -25,7 +26,8 @@ def main() -> None:
     from sightline_training.cli import data, model  # noqa: F401 - they add their commands to `cli`
 
     try:
-        cli.main(standalone_mode=False)
+        with interruptible(_INTERRUPTED):
+            cli.main(standalone_mode=False)
     except click.ClickException as fault:
         fault.show()
         sys.exit(fault.exit_code)

@@ -12,6 +12,8 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from sightline.interruption import raise_if_interrupted
+
 _LINES: Final = 10  # in a log, where a bar cannot be redrawn
 
 
@@ -29,7 +31,12 @@ class Counter(ABC):
         self.reach(self.done + count, note)
 
     def reach(self, done: int, note: str = "") -> None:
-        """Count so much as done in all."""
+        """Count so much as done in all.
+
+        Raises:
+            KeyboardInterrupt: one came, and got lost in a library.
+        """
+        raise_if_interrupted()
         self.done, self.note = done, note or self.note
         self._show()
 

@@ -17,7 +17,7 @@ from sightline.errors import InputError
 from sightline.geometry import Stretch
 from sightline_training.annotations import read_dataset
 from sightline_training.asked import Asked, asked_version
-from sightline_training.duplicates import near_groups
+from sightline_training.duplicates import grouped, near_groups
 from sightline_training.examples import Dataset
 from sightline_training.inspection import inspect
 from sightline_training.inspection_page import write_page
@@ -143,5 +143,29 @@ def test_splits_never_part_near_duplicates(faulty: Path) -> None:
     assert groups_cut(groups, {min(twins)}) != []  # the check itself can fail
     split = fold_of(dataset, 0, folds=3)
     assert len(split.training.examples) + len(split.held_out.examples) == len(dataset.examples)
-    with pytest.raises(InputError, match="too few"):
+    with pytest.raises(InputError, match=r"cannot be cut into 20 folds: .*ask for at most \d+, or"):
         cut(dataset, 20)
+    alone = replace(dataset, examples=dataset.examples[:1])
+    with pytest.raises(InputError, match=r"1 picture of 1 scene .*there is none to hold out, or learn from"):
+        cut(alone, 5)
+
+
+def test_groups_are_what_chains_of_near_hashes_join() -> None:
+    """Against the definition, over more pictures than are compared at once."""
+    rng = np.random.default_rng(3)
+    count, bits = 600, 64
+    hashes, mirrored = (rng.random((count, bits)) > 0.5 for _ in range(2))
+    for index in rng.permutation(count)[:200]:  # some near another, some near another's mirror image
+        other = int(rng.integers(count))
+        hashes[index] = (mirrored if index % 2 else hashes)[other] ^ (rng.random(bits) < 0.15)
+    apart = np.minimum(
+        (hashes[:, None] != hashes).mean(2),
+        np.tril((hashes[:, None] != mirrored).mean(2), -1) + np.triu(np.ones((count, count))),
+    )
+    joined = (apart <= 0.25) | (apart <= 0.25).T
+    for _ in range(10):  # so that a path of up to 1,024 steps is one step
+        joined = joined.astype(np.float32) @ joined.astype(np.float32) > 0
+    expected = sorted({tuple(map(int, np.flatnonzero(row))) for row in joined})
+    found = grouped(hashes, mirrored)
+    assert sorted(map(tuple, found)) == expected
+    assert 100 < len(found) < count - 100

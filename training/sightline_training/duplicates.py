@@ -18,6 +18,7 @@ _READ: Final = Stretch(144, 144)  # pixels at which a picture is read to be hash
 _SIDE: Final = 16  # cells of a hash each way: 256 bits tell scenes apart that 64 confuse
 NEAR: Final = 0.25  # share of differing bits up to which two pictures show one scene; chance gives 0.5
 _THREADS: Final = 4
+_BLOCK: Final = 256  # pictures held against all before them at once
 
 
 def picture_hash(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -36,7 +37,7 @@ def _hashes(example: Example) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     return picture_hash(pixels), picture_hash(np.ascontiguousarray(pixels[:, ::-1]))
 
 
-def near_groups(examples: Sequence[Example], *, near: float = NEAR) -> list[list[int]]:
+def near_groups(examples: Sequence[Example]) -> list[list[int]]:
     """Group pictures so that no two that are nearly the same, mirrored or not, stand in different groups.
 
     Returns:
@@ -45,7 +46,18 @@ def near_groups(examples: Sequence[Example], *, near: float = NEAR) -> list[list
     with ThreadPoolExecutor(_THREADS) as pool:
         pairs = list(pool.map(_hashes, examples))  # of large sets, all pixels would be gigabytes
     hashes, mirrored = (np.array(half) for half in zip(*pairs, strict=True))
-    leaders = list(range(len(examples)))
+    return grouped(hashes, mirrored)
+
+
+def grouped(hashes: NDArray[np.bool_], mirrored: NDArray[np.bool_], *, near: float = NEAR) -> list[list[int]]:
+    """As `near_groups`, from the hashes.
+
+    Args:
+        hashes: bool [n, bits], of the pictures.
+        mirrored: the same of their mirror images.
+        near: share of differing bits up to which two are alike.
+    """
+    leaders = list(range(len(hashes)))
 
     def leader(index: int) -> int:
         while leaders[index] != index:
@@ -53,12 +65,18 @@ def near_groups(examples: Sequence[Example], *, near: float = NEAR) -> list[list
             index = leaders[index]
         return index
 
-    for index, bits in enumerate(hashes):
-        away = np.minimum((hashes[:index] != bits).mean(1), (mirrored[:index] != bits).mean(1))
-        for like in np.flatnonzero(away <= near):
-            first, second = sorted((leader(int(like)), leader(index)))
+    # As -1 and 1, whose product counts like bits less unlike ones: the pairs of a large set are billions,
+    # and nothing is quicker at them than a matrix product. Whole numbers so small are exact in float32.
+    plain, turned = (2 * half.astype(np.float32) - 1 for half in (hashes, mirrored))
+    least = hashes.shape[1] * (1 - 2 * near)
+    for start in range(0, len(hashes), _BLOCK):
+        block = plain[start : start + _BLOCK]
+        before = slice(0, start + len(block))
+        alike = np.maximum(block @ plain[before].T, block @ turned[before].T) >= least
+        for row, like in np.argwhere(np.tril(alike, start - 1)):
+            first, second = sorted((leader(int(like)), leader(start + int(row))))
             leaders[second] = first
     groups: dict[int, list[int]] = {}
-    for index in range(len(examples)):
+    for index in range(len(hashes)):
         groups.setdefault(leader(index), []).append(index)
     return list(groups.values())

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from sightline.geometry import Stretch
 from sightline_training.examples import Dataset, Example
@@ -40,11 +42,12 @@ def told_by_duplicates(dataset: Dataset, groups: Sequence[Sequence[str]]) -> lis
     by_name = {example.name: example for example in dataset.examples}
     found = []
     for group in groups:
+        view = cache(lambda name: _view(by_name[name]))  # of a long group each is asked for many times
         for name in group:
             own = _labels(by_name[name])
             for other in group:
                 missing = _labels(by_name[other]) - own
-                if missing and _same_view(by_name[name], by_name[other]):
+                if missing and _same_view(view(name), view(other)):
                     listed = " and ".join(f"{count} {label}" for label, count in sorted(missing.items()))
                     found.append(
                         MissingLabel(name, f"its near-duplicate {other} has {listed} more than it has")
@@ -70,6 +73,10 @@ def _labels(example: Example) -> Counter[str]:
     return Counter(box.label for box in example.boxes)
 
 
-def _same_view(one: Example, other: Example) -> bool:
-    first, second = (cv2.cvtColor(load_picture(e, _READ), cv2.COLOR_RGB2GRAY).ravel() for e in (one, other))
-    return float(np.corrcoef(first, second)[0, 1]) >= _SAME_VIEW
+def _view(example: Example) -> NDArray[np.uint8]:
+    """A picture's brightness, small and in a row."""
+    return np.asarray(cv2.cvtColor(load_picture(example, _READ), cv2.COLOR_RGB2GRAY), np.uint8).ravel()
+
+
+def _same_view(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
+    return float(np.corrcoef(one, other)[0, 1]) >= _SAME_VIEW

@@ -46,9 +46,11 @@ def cut(dataset: Dataset, folds: int, *, seed: int = 1) -> list[list[int]]:
     """
     groups = near_groups(dataset.examples)
     if len(groups) < folds:
+        scenes = counted(len(groups), "scene")
+        fewer = f"ask for at most {len(groups)}" if len(groups) > 1 else "there is none to hold out"
         raise InputError(
-            f"{counted(len(dataset.examples), 'picture')} of {counted(len(groups), 'scene')} "
-            f"are too few for {folds} folds"
+            f"{counted(len(dataset.examples), 'picture')} of {scenes} cannot be cut into {folds} folds: "
+            f"near-duplicates are one scene and stay together; {fewer}, or learn from all (fit --folds 1)"
         )
     order = np.random.default_rng(seed).permutation(len(groups))
     parts: list[list[int]] = [[] for _ in range(folds)]

@@ -224,3 +224,24 @@ def test_a_wrong_weights_file_is_named_for_what_it_is(tmp_path: Path) -> None:
             read_start(str(path))
     with pytest.raises(InputError, match=r"there are no weights .*expected is a quantised COCO"):
         read_start(str(tmp_path / "missing"))
+
+
+@pytest.mark.parametrize(
+    ("files", "asked", "told"),
+    [
+        (("saved_model/saved_model.pb", "frozen_inference_graph.pb"), ".", "holds a frozen TensorFlow graph"),
+        (("frozen_inference_graph.pb",), ".", "holds a frozen TensorFlow graph or SavedModel"),
+        (("1/saved_model.pb",), ".", "holds a frozen TensorFlow graph or SavedModel"),
+        (("model.ckpt.index", "checkpoint"), ".", "holds a TensorFlow checkpoint, which is not read"),
+        (("model.ckpt.index",), "model.ckpt", "is the index of a TensorFlow checkpoint"),
+        (("notes.txt",), ".", "holds no run: run.json is missing"),
+    ],
+)
+def test_the_object_detection_apis_folders_are_named(
+    tmp_path: Path, files: tuple[str, ...], asked: str, told: str
+) -> None:
+    for name in files:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(bytes(8))
+    with pytest.raises(InputError, match=told):
+        read_start(str(tmp_path / asked))

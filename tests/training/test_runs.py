@@ -111,6 +111,9 @@ def test_a_version_is_never_overwritten(tmp_path: Path) -> None:
         export_version(base, None, None, None, None, version=7)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"droids, and --version 9$"):
         export_version(base / "9", None, None, None, None)  # type: ignore[arg-type]
+    for wrong in (0, 2**63):  # TensorFlow Serving passes over a folder whose number is no int64
+        with pytest.raises(InputError, match=f"the version is {wrong}; it is a whole number from 1 to 9223"):
+            export_version(base, None, None, None, None, version=wrong)  # type: ignore[arg-type]
 
 
 def test_what_a_run_was_begun_with_otherwise_is_named(tmp_path: Path) -> None:

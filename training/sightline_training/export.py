@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sightline.contract import (
     ASSETS_EXTRA,
     GOLDEN_FOLDER,
+    LAST_VERSION,
     OUTPUT_SCORES,
     WARMUP_FILE,
     ModelCard,
@@ -75,8 +76,8 @@ def export_version(
         SignatureError: the saved version does not do what the model does; nothing is left behind.
     """
     number = next_version(base) if version is None else version
-    if number < 1:
-        raise InputError(f"the version is {number}; it is a whole number from 1")
+    if not 1 <= number <= LAST_VERSION:
+        raise InputError(f"the version is {number}; it is a whole number from 1 to {LAST_VERSION}")
     if base.name.isascii() and base.name.isdigit():
         raise InputError(
             f"{base} is called like a version; name the model's folder, {base.parent}, "

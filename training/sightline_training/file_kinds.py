@@ -34,6 +34,19 @@ _SUFFIXES: Final = {
     ".index": FileKind("ckpt", "the index of a TensorFlow checkpoint, which is not read here"),
 }
 
+# What the Object Detection API's exports and trainings leave, and ours.
+_FOLDERS: Final = (
+    ("saved_model.pb", _SUFFIXES[".pb"]),
+    ("*/saved_model.pb", _SUFFIXES[".pb"]),
+    ("frozen_inference_graph.pb", _SUFFIXES[".pb"]),
+    ("*.index", _SUFFIXES[".ckpt"]),
+)
+
+
+def kind_of_folder(path: Path) -> FileKind | None:
+    """Tell a folder of a kind that may be mistaken for a run's; None of any other."""
+    return next((kind for pattern, kind in _FOLDERS if any(path.glob(pattern))), None)
+
 
 def kind_of(path: Path) -> FileKind:
     """Tell a file's kind."""

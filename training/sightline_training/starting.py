@@ -15,7 +15,7 @@ from sightline.errors import InputError
 from sightline_training import checkpoint
 from sightline_training.families.choosing import SSD
 from sightline_training.families.hub import HubArchitecture, HubStart, is_hub_source, read_hub_start
-from sightline_training.file_kinds import kind_of
+from sightline_training.file_kinds import kind_of, kind_of_folder
 from sightline_training.model import Architecture
 from sightline_training.run import Run
 from sightline_training.tflite_weights import read_tflite
@@ -95,8 +95,13 @@ def read_start(source: str) -> Start:
         return read_hub_start(source)
     path = Path(source)
     if not path.exists():
-        raise InputError(f"there are no weights {path}; expected is {EXPECTED}")
+        index = path.with_name(f"{path.name}.index")  # a checkpoint is called by what its files begin with
+        if not index.exists():
+            raise InputError(f"there are no weights {path}; expected is {EXPECTED}")
+        path = index
     if path.is_dir():
+        if (kind := kind_of_folder(path)) is not None:
+            raise InputError(f"{path} holds {kind.text}; expected is {EXPECTED}")
         return _from_run(Run.open(path))
     kind = kind_of(path)
     readers: dict[str, Callable[[Path], Start]] = {

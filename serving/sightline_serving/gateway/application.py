@@ -136,7 +136,7 @@ class Application(flask.Flask):
         self.checks: list[Callable[[Request], None]] = []  # each may refuse a request by raising
         self._found = lru_cache(_REMEMBERED)(self._find)
         self.before_request(lambda: self._begin(_present()))
-        self.register_error_handler(Exception, lambda fault: failed(fault, _present()).for_flask())
+        self.register_error_handler(Exception, lambda fault: self._translate(fault, _present()).for_flask())
 
     def wsgi_app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request, the short way if it leads to a view."""
@@ -145,18 +145,28 @@ class Application(flask.Flask):
         if found is None:
             return super().wsgi_app(environ, start_response)
         view, rule, place = found
-        request = Request(environ)
+        # In its own environment it would hold itself, and its body, until Python's collector of cycles comes.
+        request = Request(environ, populate_request=False)
         request.url_rule, request.view_args = rule, dict(place)
         request.max_content_length = self._max_body
         try:
             self._begin(request)
             answer = view.operation(request, **place)
         except Exception as fault:  # as Flask does
-            answer = self._failed(fault, request)
+            answer = self._translate(fault, request)
         finally:
             if "files" in vars(request):  # a form was read, which may have opened some
                 request.close()
         return answer.for_wsgi(start_response)
+
+    def _translate(self, fault: Exception, request: Request) -> Answer:
+        """An error of any route as its answer; and the end of its traceback.
+
+        Its frames hold the body, and one that raises an error which it was given holds that: a cycle again.
+        """
+        answer = self._failed(fault, request)
+        fault.__traceback__ = None
+        return answer
 
     def _begin(self, request: Request) -> None:
         """What comes before every route."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import io
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +15,7 @@ from flask import request_started
 from flask.testing import FlaskClient
 from support.fake_serving import FakeServing
 from support.pictures import jpeg
-from werkzeug.test import TestResponse
+from werkzeug.test import TestResponse, create_environ
 
 from sightline.detector import Serving
 
@@ -129,6 +131,39 @@ def test_what_needs_the_request_alone_goes_the_short_way(
         for client in clients:
             ASKED[name](client)
     assert (len(of_short), len(of_whole)) == (0, 1)
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """Python's collector of cycles rests: it counts objects, not their bytes, so it may come late."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collector")
+@pytest.mark.parametrize(
+    ("address", "content", "status"),
+    [
+        ("/v1/detect", PICTURE, 200),
+        ("/v1/detect", b"text", 415),
+        ("/v1/detect?threshold=x", PICTURE, 400),
+        ("/v1/models/none:detect", PICTURE, 404),
+    ],
+)
+def test_a_body_is_gone_with_its_answer(
+    clients: tuple[FlaskClient, FlaskClient], address: str, content: bytes, status: int
+) -> None:
+    for client in clients:
+        body = io.BytesIO(content)
+        kept, seen = weakref.ref(body), []
+        environ = create_environ(address, method="POST", input_stream=body, headers=key())
+        answer = client.application(environ, lambda told, *_, seen=seen: seen.append(int(told[:3])))
+        assert b"".join(answer)
+        del body, environ, answer
+        assert seen == [status]
+        assert kept() is None
 
 
 def test_an_extension_sees_what_it_must(clients: tuple[FlaskClient, FlaskClient]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from support import gateway_memory
 from support.manifests import K8S, REPOSITORY
 
 from sightline_serving.gateway.settings import Settings, variable
@@ -107,6 +108,14 @@ def test_compose_hardens_every_service_and_names_files_that_exist(compose: dict[
 def test_compose_gives_the_gateway_settings_that_exist(compose: dict[str, Any]) -> None:
     given = compose["services"]["gateway"]["environment"]
     assert set(given) <= {variable(field) for field in Settings.model_fields}
+
+
+def test_compose_gives_the_gateway_room_for_all_that_its_settings_let_in(compose: dict[str, Any]) -> None:
+    gateway = compose["services"]["gateway"]
+    settings = gateway_memory.bounds(gateway["environment"])
+    assert gateway["tmpfs"] == ["/tmp"]  # memory too
+    gigabytes = float(gateway["mem_limit"].removesuffix("g"))
+    assert gateway_memory.memory(settings) + gateway_memory.disk(settings) <= gigabytes * 2**30
 
 
 def test_every_profile_brings_one_serving_and_everything_else(compose: dict[str, Any]) -> None:

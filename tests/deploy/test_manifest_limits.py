@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 from google.protobuf import text_format
+from support import gateway_memory
 from support.manifests import (
     K8S,
     REPOSITORY,
@@ -40,6 +41,20 @@ def test_serving_has_room_for_two_versions(manifests: list[Manifest]) -> None:
     )
     (container,) = serving["spec"]["template"]["spec"]["containers"]
     assert quantity(container["resources"]["requests"]["memory"]) >= 2 * measured
+
+
+def test_the_gateway_has_room_for_all_that_its_settings_let_in(manifests: list[Manifest]) -> None:
+    (environment,) = (
+        item["data"]
+        for item in of_kind(manifests, "ConfigMap")
+        if item["metadata"]["name"].startswith("gateway-settings")
+    )
+    settings = gateway_memory.bounds(environment)
+    spec = dict(templates(manifests))["Deployment/gateway"]["spec"]
+    (container,) = spec["containers"]
+    assert gateway_memory.memory(settings) <= quantity(container["resources"]["limits"]["memory"])
+    (room,) = (volume["emptyDir"]["sizeLimit"] for volume in spec["volumes"] if volume["name"] == "tmp")
+    assert gateway_memory.disk(settings) <= quantity(room)
 
 
 def test_every_pod_is_restricted(manifests: list[Manifest]) -> None:

@@ -97,6 +97,20 @@ def test_probes_name_ports_that_the_container_has(manifests: list[Manifest]) -> 
             assert container[probe]["httpGet"]["port"] in ports, deployment["metadata"]["name"]
 
 
+def test_a_gateway_starts_when_serving_is_there_and_stays_when_it_is_away(manifests: list[Manifest]) -> None:
+    """Or all gateways would leave their Service at once, and nobody were left to answer (decision 0051)."""
+    pods = dict(templates(manifests))
+    (gateway,) = pods["Deployment/gateway"]["spec"]["containers"]
+    (serving,) = pods["Deployment/tf-serving"]["spec"]["containers"]
+    probes = ("startupProbe", "readinessProbe", "livenessProbe")
+    assert [gateway[name]["httpGet"]["path"] for name in probes] == ["/readyz", "/healthz", "/healthz"]
+
+    def patience(container: Manifest) -> int:
+        return int(container["startupProbe"]["periodSeconds"] * container["startupProbe"]["failureThreshold"])
+
+    assert patience(gateway) >= patience(serving)
+
+
 def test_ray_nodes_are_probed_over_http(whole: list[Manifest]) -> None:
     """KubeRay puts in probes that run wget where there are none, and the image has no wget."""
     (job,) = of_kind(whole, "RayJob")

@@ -6,14 +6,10 @@ import pytest
 from support.manifests import COMPONENTS, K8S, OVERLAYS, Manifest, build, combine
 
 
-def _together() -> list[str]:
-    return [name for name in COMPONENTS if name != "shadow"]
-
-
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> list[Manifest]:
     """The base with every component at once."""
-    return combine(tmp_path_factory.mktemp("whole"), _together())
+    return combine(tmp_path_factory.mktemp("whole"), COMPONENTS)
 
 
 @pytest.fixture(scope="session", params=OVERLAYS)
@@ -21,12 +17,8 @@ def overlay(request: pytest.FixtureRequest) -> list[Manifest]:
     return build(K8S / "overlays" / request.param)
 
 
-@pytest.fixture(scope="session", params=["local", "production-gpu", "every component", "shadow"])
-def manifests(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, whole: list[Manifest]
-) -> list[Manifest]:
+@pytest.fixture(scope="session", params=["local", "production-gpu", "every component"])
+def manifests(request: pytest.FixtureRequest, whole: list[Manifest]) -> list[Manifest]:
     if request.param == "every component":
         return whole
-    if request.param == "shadow":
-        return combine(tmp_path_factory.mktemp("shadow"), ["shadow"])
     return build(K8S / "overlays" / request.param)

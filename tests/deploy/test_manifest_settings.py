@@ -9,6 +9,7 @@ from google.protobuf import text_format
 from support.certificates import self_signed
 from support.manifests import (
     Manifest,
+    combine,
     of_kind,
     templates,
 )
@@ -99,3 +100,16 @@ def test_model_configs_are_sound_and_labels_exist(manifests: list[Manifest]) -> 
         assert wanted <= set(model.version_labels)
         if model.version_labels:
             assert set(model.version_labels.values()) <= set(model.model_version_policy.specific.versions)
+
+
+def test_going_on_from_one_step_of_a_release_to_the_next_leaves_the_versions_alone(tmp_path: Path) -> None:
+    """Else Serving would unload what a step before had it load."""
+    steps = [["two-versions"], ["two-versions", "shadow"], ["shadow"], ["canary"]]
+    lists = {
+        item["data"]["models.config"]
+        for number, step in enumerate(steps)
+        for item in of_kind(combine(tmp_path / str(number), step), "ConfigMap")
+        if "models.config" in item.get("data", {})
+    }
+    assert len(lists) == 1
+    assert "version_labels" in lists.pop()

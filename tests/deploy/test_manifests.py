@@ -26,8 +26,6 @@ OUTSIDE_SECRETS = {
     "batch-api-key",
 }
 OUTSIDE_CONFIG = {"batch-lists", "batch-ray-lists"}
-# canary and shadow each bring their own labels for the same file
-APART = {frozenset({"canary", "shadow"})}
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
@@ -38,8 +36,6 @@ def test_each_component_builds_alone_and_adds_or_changes_something(component: st
 @pytest.mark.slow
 @pytest.mark.parametrize("pair", [*itertools.combinations(COMPONENTS, 2)], ids="+".join)
 def test_each_pair_of_components_builds_in_either_order(pair: tuple[str, str], tmp_path: Path) -> None:
-    if frozenset(pair) in APART:
-        pytest.skip("both label the versions; choose one")
     one, other = combine(tmp_path / "one", pair), combine(tmp_path / "other", pair[::-1])
 
     def key(manifest: Manifest) -> str:

@@ -63,6 +63,8 @@ def test_the_query_gives_milliseconds_or_nothing(
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_nothing_is_a_failure_and_not_a_queue_of_none(whole: list[Manifest]) -> None:
-    """Else a lost metric would look like an idle service, and take pods away under load."""
+def test_no_pod_is_taken_away_because_the_metrics_are_lost(whole: list[Manifest]) -> None:
+    """Which would look like an idle service, or like one for the fallback's few pods."""
+    (scaler,) = of_kind(whole, "ScaledObject")
     assert _trigger(whole)["ignoreNullValues"] == "false"
+    assert scaler["spec"]["fallback"]["behavior"] == "currentReplicasIfHigher"

@@ -43,6 +43,10 @@ def _custom_schemas() -> dict[str, Any]:
         "ServiceMonitor": ServiceMonitor,
     }
     schemas = {kind: _strict(model.model_json_schema(by_alias=True)) for kind, model in models.items()}
+    # New in KEDA 2.17; the package has 2.16.
+    schemas["ScaledObject"]["$defs"]["Fallback"]["properties"]["behavior"] = {
+        "enum": ["static", "currentReplicas", "currentReplicasIfHigher", "currentReplicasIfLower"]
+    }
     return {**schemas, "RayJob": RAY_JOB}
 
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 from support.manifests import (
     COMPONENTS,
+    K8S,
     Manifest,
+    build,
     combine,
     names,
     of_kind,
@@ -150,6 +155,21 @@ def test_volumes_mounts_claims_maps_and_secrets_exist(manifests: list[Manifest])
                 if "persistentVolumeClaim" in source:
                     assert source["persistentVolumeClaim"]["claimName"] in claims, owner
         assert spec.get("serviceAccountName", "default") in accounts | {"default"}, owner
+
+
+def test_what_is_added_to_the_production_overlay_gets_its_registry_and_storage(tmp_path: Path) -> None:
+    folder = shutil.copytree(K8S / "overlays/production-gpu", tmp_path / "overlay")
+    away = os.path.relpath(K8S, folder.resolve())
+    kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    kustomization["resources"] = [f"{away}/base", "ingress.yaml"]
+    kustomization["components"] = [f"{away}/components/{name}" for name in COMPONENTS]
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    manifests = build(folder)
+    for owner, template in templates(manifests):
+        for container in template["spec"]["containers"]:
+            assert container["image"].startswith("registry.example.com/"), owner
+    classes = {item["spec"]["storageClassName"] for item in of_kind(manifests, "PersistentVolumeClaim")}
+    assert classes == {"shared-files"}
 
 
 def test_the_indexed_job_names_its_own_container_and_distinct_exit_codes(whole: list[Manifest]) -> None:

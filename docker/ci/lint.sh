@@ -15,10 +15,10 @@ TOOLS=$WORK/lint
 "$TOOLS/bin/hadolint" -c .hadolint.yaml docker/*/Dockerfile
 "$TOOLS/bin/bandit" --quiet --recursive --configfile docker/ci/bandit.yaml client serving training docker k8s
 
-# Every overlay, and the base with all components that go together, as checkov sees what kustomize builds.
+# Every overlay, and the base with all components, as checkov sees what kustomize builds.
 built=$WORK/manifests
 rm -rf "$built" && mkdir -p "$built/all"
-components=$(cd k8s/components && printf '%s\n' */ | grep -v '^shadow/$') # it and canary exclude each other
+components=$(cd k8s/components && printf '%s\n' */)
 {
   echo 'kind: Kustomization'
   echo 'namespace: sightline'

@@ -106,6 +106,16 @@ def test_every_query_of_a_dashboard_is_promql(tmp_path: Path) -> None:
     _run(tool("promtool"), "check", "rules", "--lint=none", str(file))
 
 
+def test_the_stacks_prometheus_keeps_what_queries_look_back_for() -> None:
+    command = yaml.safe_load((REPOSITORY / "docker/compose.yaml").read_text())["services"]["prometheus"][
+        "command"
+    ]
+    (kept,) = re.findall(r"retention\.time=(\d+)d", " ".join(command))
+    queries = [rule["expr"] for rule in _rules()] + [query for _, query in _panels()]
+    days = [int(number) for query in queries for number in re.findall(r"\[(\d+)d\]", query)]
+    assert max(days) <= int(kept)
+
+
 def test_routes_that_rules_and_dashboards_name_are_routes_of_the_gateway() -> None:
     endpoints = {rule.endpoint for rule in create_app(Settings(model="droids")).url_map.iter_rules()}
     queries = [rule["expr"] for rule in _rules()] + [query for _, query in _panels()]

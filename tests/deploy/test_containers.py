@@ -6,6 +6,7 @@ there in place of TensorFlow Serving, whose image cannot be had where no registr
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import json
 import os
@@ -22,6 +23,7 @@ from support.exported import exported_models
 from support.gateways import free_port
 from support.manifests import REPOSITORY
 from support.pictures import jpeg
+from support.pins import FILES, normal, pins
 from support.tools import missing, tool
 
 pytestmark = pytest.mark.slow
@@ -78,6 +80,17 @@ def test_the_gateway_image_holds_no_tensorflow_no_shell_and_no_pip(podman: str) 
     told = json.loads(_run(podman, "run", "--rm", *HARDENED, "--entrypoint", "python", GATEWAY, "-c", asked))
     assert told["there"] == [] and told["shells"] == []
     assert "libc6" in told["packages"]
+
+
+@pytest.mark.parametrize("image", [name for name in BUILT if not name.startswith(("tf-serving", "training"))])
+def test_an_image_holds_what_is_pinned_and_nothing_else(podman: str, image: str) -> None:
+    asked = "import importlib.metadata as m; print({i.name: i.version for i in m.distributions()})"
+    entry = ("--entrypoint=python",)
+    told = ast.literal_eval(_hardened(podman, image, "-c", asked, more=entry))
+    pinned = {name: version for file in FILES for name, version in pins(REPOSITORY / file).items()}
+    held = {normal(name): version for name, version in told.items()}
+    loose = {name: version for name, version in held.items() if pinned.get(name) != version}
+    assert loose.keys() <= {"sightline", "sightline-serving", "pip", "setuptools", "wheel"}, loose
 
 
 def test_the_gateway_image_can_call_opencvs_ffmpeg(podman: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import yaml
 from support import gateway_memory
 from support.manifests import K8S, REPOSITORY
+from support.pins import FILES, normal, pins
 
 from sightline_serving.gateway.settings import Settings, variable
 
@@ -19,9 +21,7 @@ DOCKERFILES = sorted(DOCKER.glob("*/Dockerfile"))
 
 
 def _pinned(package: str) -> str:
-    match = re.search(rf"^{package}==(.+)$", (REPOSITORY / "constraints.txt").read_text(), re.MULTILINE)
-    assert match is not None, package
-    return match[1]
+    return pins(REPOSITORY / "constraints.txt")[package]
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +39,17 @@ def test_bases_are_pinned_users_are_numbers_and_images_are_described(dockerfile:
     assert re.findall(r"^USER (\S+)", text, re.MULTILINE)[-1] == "65532:65532"
     assert "org.opencontainers.image.licenses" in text
     assert "HEALTHCHECK" in text
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.parent.name)
+def test_what_pip_installs_by_name_is_pinned(dockerfile: Path) -> None:
+    for line in re.findall(r"pip \S* ?\S* ?install (.+)", dockerfile.read_text().replace("\\\n", " ")):
+        words = shlex.split(line.partition("&&")[0])
+        files = [words[at + 1].removeprefix("/src/") for at, word in enumerate(words) if word == "-c"]
+        assert files == list(FILES)[: len(files)] != []
+        named = {word for word in words if word[0].isalpha()} - set(files)  # the others are options and paths
+        pinned = {name for file in files for name in pins(REPOSITORY / file)}
+        assert {normal(word.partition("[")[0]) for word in named} <= pinned, line
 
 
 def test_tensorflow_serving_is_of_the_training_tensorflow() -> None:

@@ -13,6 +13,7 @@ import yaml
 from support.manifests import (
     COMPONENTS,
     K8S,
+    REPOSITORY,
     Manifest,
     build,
     combine,
@@ -21,6 +22,7 @@ from support.manifests import (
     selects,
     templates,
 )
+from support.pins import pins
 
 # Made outside of the manifests: secrets by a person or an operator, lists by whoever starts a batch.
 OUTSIDE_SECRETS = {
@@ -121,6 +123,11 @@ def test_ray_nodes_are_probed_over_http(whole: list[Manifest]) -> None:
         ports = {port["name"] for port in container["ports"]}
         for probe in ("readinessProbe", "livenessProbe"):
             assert container[probe]["httpGet"]["port"] in ports
+
+
+def test_the_ray_cluster_is_of_the_images_ray(whole: list[Manifest]) -> None:
+    (job,) = of_kind(whole, "RayJob")
+    assert job["spec"]["rayClusterSpec"]["rayVersion"] == pins(REPOSITORY / "constraints.txt")["ray"]
 
 
 def test_monitors_pick_a_service_and_a_port_of_it(whole: list[Manifest]) -> None:

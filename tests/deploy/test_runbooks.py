@@ -48,10 +48,14 @@ def test_the_command_line_has_the_options_and_gets_those_it_needs(page: Path) ->
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_kubectl_is_told_the_namespace(page: Path) -> None:
+def test_kubectl_is_told_what_it_does_not_guess(page: Path) -> None:
     for words in _commands(page, "kubectl"):
         if words[1] not in EVERYWHERE and words[1:3] != ["create", "namespace"]:
             assert words[1:3] == ["-n", "sightline"], " ".join(words)
+        if "logs" in words and "-l" in words:  # of pods picked by a label it shows ten lines unless told
+            assert any(word.startswith("--tail=") for word in words), " ".join(words)
+        if "debug" in words:  # or the namespace refuses the container
+            assert "--profile=restricted" in words
 
 
 def test_the_model_is_renamed_everywhere_by_the_guides_command(tmp_path: Path) -> None:

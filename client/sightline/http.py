@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from types import TracebackType
 from typing import TypeVar
 
@@ -17,6 +18,7 @@ from sightline.contract import ModelCard, ModelRef
 from sightline.detections import Result
 from sightline.errors import InputError, InvalidOptionError, SightlineError
 from sightline.gateway_address import DEFAULT_TIMEOUT, GatewayAddress, key_header
+from sightline.http_clients import LoopClients, ProcessClients
 from sightline.http_exchange import ArrayFormat, Asked, Exchange
 from sightline.http_limit import CallLimit, send_in_time
 from sightline.inputs import ImageInput
@@ -29,8 +31,9 @@ T = TypeVar("T")
 class Gateway:
     """A detector behind Sightline's gateway. Safe to share between threads.
 
-    Connections are kept alive and shared. A request is sent again, with backoff, where the gateway
-    was not reached or asked for it; detection changes nothing, so that is safe.
+    Connections are kept alive and shared, but for those of another process: one that was forked opens its
+    own. A request is sent again, with backoff, where the gateway was not reached or asked for it; detection
+    changes nothing, so that is safe.
 
     Args:
         url: such as `http://127.0.0.1:8080`.
@@ -40,7 +43,8 @@ class Gateway:
         headers: sent with every request.
         arrays_as: how pixels travel; PNG loses nothing, JPEG is several times quicker, which is right for
             the frames of a video, lossy already.
-        transport: carries the requests; for tests and for your own proxies.
+        transport: carries the requests; for tests and for your own proxies. A process that was forked uses it
+            as it is, with the connections that it has.
     """
 
     def __init__(
@@ -57,7 +61,7 @@ class Gateway:
         self.address = _address(url, model, timeout, api_key, headers)
         self._arrays_as: ArrayFormat = arrays_as
         with _environment():
-            self._client = httpx.Client(transport=transport)
+            self._clients = ProcessClients(partial(httpx.Client, transport=transport))
         self._limit = CallLimit()
 
     def detect(
@@ -97,7 +101,7 @@ class Gateway:
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        self._clients.close()
 
     def __enter__(self) -> Gateway:
         return self
@@ -123,14 +127,13 @@ class Gateway:
 
     def _do(self, step: httpx.Request | float) -> httpx.Response | None:
         if isinstance(step, httpx.Request):
-            _check_open(self._client)
-            return self._limit.send(self._client, step)
+            return self._limit.send(self._clients.here(), step)
         time.sleep(step)
         return None
 
 
 class AsyncGateway:
-    """As `Gateway`, to be awaited."""
+    """As `Gateway`, to be awaited; on one event loop after the other, or on several."""
 
     def __init__(
         self,
@@ -146,7 +149,7 @@ class AsyncGateway:
         self.address = _address(url, model, timeout, api_key, headers)
         self._arrays_as: ArrayFormat = arrays_as
         with _environment():
-            self._client = httpx.AsyncClient(transport=transport)
+            self._clients = LoopClients(partial(httpx.AsyncClient, transport=transport))
 
     async def detect(
         self,
@@ -187,7 +190,7 @@ class AsyncGateway:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        await self._clients.close()
 
     async def __aenter__(self) -> AsyncGateway:
         return self
@@ -213,8 +216,7 @@ class AsyncGateway:
 
     async def _do(self, step: httpx.Request | float) -> httpx.Response | None:
         if isinstance(step, httpx.Request):
-            _check_open(self._client)
-            return await send_in_time(self._client, step)
+            return await send_in_time(self._clients.here(), step)
         await asyncio.sleep(step)
         return None
 
@@ -243,11 +245,6 @@ def _environment() -> Iterator[None]:
         raise InvalidOptionError(f"the certificates that {named} names cannot be read: {fault}") from None
     except (ImportError, ValueError, httpx.InvalidURL) as fault:
         raise InvalidOptionError(f"the proxy that the environment names cannot be used: {fault}") from None
-
-
-def _check_open(client: httpx.Client | httpx.AsyncClient) -> None:
-    if client.is_closed:
-        raise SightlineError("this Gateway was closed; make another")
 
 
 def _ref(model: str | ModelRef | None) -> ModelRef | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -51,8 +52,9 @@ class AsyncServing:
     ) -> None:
         self._serving = Serving(target, model=model, labels=labels, max_pixels=max_pixels, timeout=timeout)
         self._closed = False
-        self._turns = Turns(threads)
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="sightline")
+        self._most = threads
+        self._process = 0
+        self._arrive()
 
     async def detect(
         self,
@@ -91,6 +93,7 @@ class AsyncServing:
     async def close(self) -> None:
         """Close the connection, once the calls under way have ended."""
         self._closed = True
+        self._arrive()
         await self._turns.take()  # behind the calls that wait for theirs
         self._turns.answered()
         await asyncio.to_thread(self._threads.shutdown)
@@ -104,10 +107,19 @@ class AsyncServing:
     ) -> None:
         await self.close()
 
+    def _arrive(self) -> None:
+        """Have threads in this process: one that was forked has none of its parent's."""
+        if self._process == os.getpid():
+            return
+        self._process = os.getpid()
+        self._turns = Turns(self._most)
+        self._threads = ThreadPoolExecutor(self._most, thread_name_prefix="sightline")
+
     async def _run(self, call: Callable[..., T], timeout: float | None = None) -> T:
         """Call in a thread; what the server is too busy for, once fewer are under way."""
         if self._closed:
             raise SightlineError("this AsyncServing was closed; make another")
+        self._arrive()
         await self._turns.take()
         limit = self._serving.timeout if timeout is None else timeout
         deadline = time.monotonic() + limit

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import grpc
 import numpy as np
@@ -100,6 +103,35 @@ def test_calls_that_wait_for_their_turn_end_before_it_is_closed(server: FakeServ
         return await asyncio.gather(*tasks)
 
     assert len(asyncio.run(ask())) == 5
+
+
+FORKING = """
+import asyncio, multiprocessing, sys
+from sightline import AsyncServing
+
+def ask(serving):
+    async def asked():
+        return await asyncio.gather(*(serving.detect(sys.argv[2]) for _ in range(8)))
+    assert [len(result.detections) for result in asyncio.run(asked())] == [2] * 8
+
+serving = AsyncServing(sys.argv[1], model="droids", timeout=10)
+ask(serving)
+forked = multiprocessing.get_context("fork").Process(target=ask, args=(serving,), daemon=True)
+forked.start()
+forked.join(30)
+assert forked.exitcode == 0, forked.exitcode
+ask(serving)
+asyncio.run(serving.close())
+"""
+
+
+def test_a_forked_process_has_threads_of_its_own(server: FakeServing, tmp_path: Path) -> None:
+    """In a process of its own, as a gRPC server, such as the one of this test, must not be forked."""
+    picture = tmp_path / "bright.jpg"
+    picture.write_bytes(BRIGHT)
+    command = [sys.executable, "-c", FORKING, server.target, str(picture)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode == 0, run.stderr
 
 
 def test_models_card_and_errors_are_those_of_serving(server: FakeServing) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 from support.fake_serving import FakeServing, fake_serving
+from support.pictures import jpeg
 
 from sightline.detector import Serving
 from sightline_serving.gateway.app import create_app
@@ -43,3 +45,20 @@ def make_client() -> Iterator[MakeClient]:
 @pytest.fixture
 def client(serving: FakeServing, make_client: MakeClient) -> FlaskClient:
     return make_client(serving.target)
+
+
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    from support.browsers import chromium  # playwright is there where pages are tested
+
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    """Two pictures: of two droids, and of one."""
+    made = [tmp_path / "bright.jpg", tmp_path / "dark.jpg"]
+    for path in made:
+        path.write_bytes(jpeg(640, 480, bright=path.stem == "bright"))
+    return made

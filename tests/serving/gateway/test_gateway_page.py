@@ -5,27 +5,17 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
 import pytest
 from flask.testing import FlaskClient
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
+from support.browsers import PATIENCE, opened
 from support.fake_serving import FakeServing, FakeVersion
 from support.gateways import running
-from support.pictures import jpeg
-from support.tools import tool
 from support.videos import write_video
-
-ARGUMENTS = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-    "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
-)  # fmt: skip
-PATIENCE = 30_000  # milliseconds
-expect.set_options(timeout=PATIENCE)
 
 
 def test_the_page_and_its_files_name_no_other_host(client: FlaskClient) -> None:
@@ -51,28 +41,11 @@ def test_the_docs_with_a_slash_lead_to_those_without(client: FlaskClient) -> Non
 
 
 @pytest.fixture
-def browser() -> Iterator[Any]:
-    chromium = tool("chromium")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=list(ARGUMENTS))
-        yield started
-        started.close()
-
-
-@pytest.fixture
 def artefacts(tmp_path: Path) -> Path:
     """Where screenshots go: kept by CI if it names a folder."""
     folder = Path(os.environ.get("SIGHTLINE_TEST_ARTEFACTS", tmp_path))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> list[Path]:
-    made = [tmp_path / "bright.jpg", tmp_path / "dark.jpg"]
-    for path in made:
-        path.write_bytes(jpeg(640, 480, bright=path.stem == "bright"))
-    return made
 
 
 def painted(page: Any) -> int:
@@ -88,24 +61,6 @@ def painted(page: Any) -> int:
             }"""
         )
     )
-
-
-def opened(browser: Any, url: str, **options: Any) -> tuple[Any, list[str]]:
-    """A page, and a list that takes up whatever goes wrong in it."""
-    page = browser.new_page(**options)
-    page.set_default_timeout(PATIENCE)
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
-    page.on(
-        "request",
-        lambda request: (
-            faults.append(request.url) if not request.url.startswith((url, "blob:", "data:")) else None
-        ),
-    )
-    page.goto(url)
-    expect(page.locator("#classes input")).to_have_count(2)
-    return page, faults
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ function element(tag, text = "", attributes = {}) {
 function table(rows, heads) {
   const made = element("table");
   const head = made.createTHead().insertRow();
-  heads.forEach((text) => head.append(element("th", text)));
+  heads.forEach((text) => head.append(element("th", text, { scope: "col" })));
   const body = made.createTBody();
   for (const row of rows) {
     const line = body.insertRow();
@@ -29,7 +29,8 @@ function typeOf(schema = {}) {
 }
 
 function curl(method, path, operation) {
-  const address = `${location.origin}${path.replaceAll("{model}", "MODEL").replace(/\{(\w+)\}/g, "1")}`;
+  const filled = path.replaceAll("{model}", "MODEL").replace(/\{(\w+)\}/g, "1");
+  const address = new URL(`.${filled}`, document.baseURI); // a proxy may have put a path before it
   const kinds = Object.keys(operation.requestBody?.content ?? {});
   if (kinds.includes("application/octet-stream")) return `curl --data-binary @FILE '${address}'`;
   if (kinds.includes("multipart/form-data")) return `curl -F image=@FILE '${address}'`;
@@ -49,7 +50,7 @@ function show(method, path, operation) {
     const rows = operation.parameters.map(({ name, in: place, schema }) => [
       name, place, typeOf(schema), schema.description ?? "",
     ]);
-    section.append(table(rows, ["parameter", "in", "type", ""]));
+    section.append(table(rows, ["parameter", "in", "type", "meaning"]));
   }
   if (operation.requestBody) {
     const rows = Object.entries(operation.requestBody.content).map(([kind, { schema }]) => [

@@ -10,11 +10,11 @@ const VIDEO_FPS = 5; // frames looked at per second of video
 const $ = (id) => document.getElementById(id);
 const ui = Object.fromEntries(
   ["model", "drop", "invitation", "view", "picture", "video", "boxes", "files", "camera", "status", "strip", "key-form",
-    "key", "threshold", "threshold-value", "classes", "found", "curl", "json"].map((id) => [id, $(id)]),
+    "key", "threshold", "threshold-value", "classes", "found", "count", "curl", "json"].map((id) => [id, $(id)]),
 );
 
 const state = {
-  items: [], // { file, url, video, result, records, error }
+  items: [], // { file, url, video, result, records, summary }
   current: -1,
   hidden: new Set(), // labels that are filtered out
   labels: new Map(), // label -> class id, all that were ever seen
@@ -33,9 +33,12 @@ class Refused extends Error {
 }
 
 async function ask(path, options = {}) {
-  const headers = { ...options.headers };
-  if (state.key) headers.Authorization = `Bearer ${state.key}`;
-  const response = await fetch(path, { ...options, headers });
+  const headers = new Headers(options.headers);
+  if (state.key) headers.set("Authorization", `Bearer ${state.key}`);
+  const response = await fetch(path, { ...options, headers }).catch((fault) => {
+    if (fault.name === "AbortError") throw fault;
+    throw new Error("The service cannot be reached, or the file cannot be read; try again");
+  });
   if (response.ok) return response;
   const problem = await response.json().catch(() => ({ status: response.status, title: response.statusText }));
   if (response.status === 401) {
@@ -106,7 +109,7 @@ const item = () => state.items[state.current];
 function answer() {
   const shown = item();
   if (!shown?.records) return shown?.result ?? null;
-  const now = ui.video.currentTime;
+  const now = ui.video.error ? Infinity : ui.video.currentTime; // of what cannot be played, the newest frame
   let best = null;
   for (const record of shown.records) {
     if (record.time > now + 0.5 / VIDEO_FPS) break;
@@ -125,6 +128,10 @@ function show(highlighted = -1) {
   const detections = result ? kept(result) : [];
   const medium = ui.video.hidden ? ui.picture : ui.video;
   drawBoxes(ui.boxes, medium.clientWidth, medium.clientHeight, detections, highlighted);
+  // What moves is not read aloud at each frame.
+  ui.count.setAttribute("aria-live", ui.video.hidden ? "polite" : "off");
+  const count = result ? `${detections.length || "No"} ${detections.length === 1 ? "object" : "objects"}` : "";
+  if (ui.count.textContent !== count) ui.count.textContent = count;
   const body = ui.found.tBodies[0];
   body.replaceChildren();
   detections.forEach(({ label, score, box, class_id }, index) => {
@@ -200,12 +207,13 @@ function stopWork() {
 }
 
 function add(files) {
+  if (!files.length) return;
   stopCamera();
   for (const old of state.items) URL.revokeObjectURL(old.url);
   state.items = [...files].map((file) => ({
     file, url: URL.createObjectURL(file), video: file.type.startsWith("video/") || /\.(mkv|avi|mov|webm|mp4)$/i.test(file.name),
   }));
-  if (state.items.length) select(0);
+  select(0);
 }
 
 async function select(index) {
@@ -224,10 +232,9 @@ async function select(index) {
     ui.picture.src = shown.url;
     ui.picture.alt = shown.file.name;
     const visible = await ui.picture.decode().then(() => true, () => false);
-    if (shown === item()) {
-      ui.view.hidden = !visible;
-      ui.invitation.hidden = visible;
-    }
+    if (shown !== item()) return; // something else was chosen meanwhile, and is at work
+    ui.view.hidden = !visible;
+    ui.invitation.hidden = visible;
   }
   showStrip();
   show();
@@ -252,13 +259,19 @@ async function look(shown, signal) {
 }
 
 async function lookAtVideo(shown, signal) {
-  shown.records = [];
   ui.video.play().catch(() => {});
+  if (shown.summary) {
+    say(shown.summary);
+    return;
+  }
+  shown.records = [];
   for await (const line of detectVideo(shown.file, signal)) {
     if (line.error) throw new Refused(line.error);
     if (line.summary) {
       const { frames, warning } = line.summary;
-      say(`${frames} frames looked at${warning ? `; ${warning}` : ""}`);
+      const unseen = ui.video.error ? "; this browser cannot play it, so these are of the last one" : "";
+      shown.summary = `${frames} frames looked at${warning ? `; ${warning}` : ""}${unseen}`;
+      say(shown.summary);
       break;
     }
     shown.records.push(line);
@@ -277,18 +290,37 @@ function stopCamera() {
   ui.camera.setAttribute("aria-pressed", "false");
 }
 
+// Switched off by the user: nothing is left to be shown.
+function endCamera() {
+  stopWork();
+  stopCamera();
+  state.items = [];
+  state.current = -1;
+  ui.view.hidden = true;
+  ui.invitation.hidden = false;
+  ui.drop.classList.remove("filled");
+  say("");
+  show();
+}
+
 async function startCamera() {
   const signal = stopWork();
   if (!navigator.mediaDevices) {
     say("No camera: browsers lend it only to pages that come by HTTPS or from this machine", true);
     return;
   }
+  let stream;
   try {
-    state.camera = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+    stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
   } catch (fault) {
     say(`No camera: ${fault.message}`, true);
     return;
   }
+  if (signal.aborted) { // something else was asked for meanwhile: it is not left running unseen
+    stream.getTracks().forEach((track) => track.stop());
+    return;
+  }
+  state.camera = stream;
   ui.camera.setAttribute("aria-pressed", "true");
   const shown = { file: { name: "camera.jpg" }, video: false, result: null };
   state.items = [shown];
@@ -301,7 +333,6 @@ async function startCamera() {
   ui.video.srcObject = state.camera;
   ui.video.controls = false; // there is nothing to seek
   await ui.video.play();
-  const stream = state.camera;
   while (state.camera === stream) {
     try {
       shown.result = await detect(await grab(), signal);
@@ -326,7 +357,10 @@ function grab() {
 // --- what the user does ----------------------------------------------------------------------------------
 
 function again() {
-  for (const one of state.items) delete one.result;
+  for (const one of state.items) {
+    delete one.result;
+    delete one.summary;
+  }
   if (state.items.length && !state.camera) select(state.current);
 }
 
@@ -334,8 +368,11 @@ function refuse(fault) {
   say(fault.message, true);
 }
 
-ui.files.addEventListener("change", () => add(ui.files.files));
-ui.camera.addEventListener("click", () => (state.camera ? (stopWork(), stopCamera()) : startCamera()));
+ui.files.addEventListener("change", () => {
+  add(ui.files.files);
+  ui.files.value = ""; // or the same file could not be chosen again
+});
+ui.camera.addEventListener("click", () => (state.camera ? endCamera() : startCamera()));
 ui.threshold.addEventListener("input", () => {
   ui["threshold-value"].textContent = Number(ui.threshold.value).toFixed(2);
   show();
@@ -353,16 +390,27 @@ ui["key-form"].addEventListener("submit", (event) => {
 });
 ui.found.addEventListener("mouseleave", () => show());
 ui.video.addEventListener("timeupdate", () => show());
+ui.video.addEventListener("error", () => {
+  ui.view.hidden = true;
+  ui.invitation.hidden = false;
+  show();
+});
 new ResizeObserver(() => show()).observe(ui.view);
 
+// Files may be dropped anywhere: beside the frame, the browser would leave the page for them.
+const holdsFiles = (event) => event.dataTransfer.types.includes("Files");
 for (const kind of ["dragenter", "dragover"]) {
-  ui.drop.addEventListener(kind, (event) => {
+  document.addEventListener(kind, (event) => {
+    if (!holdsFiles(event)) return;
     event.preventDefault();
     ui.drop.classList.add("over");
   });
 }
-ui.drop.addEventListener("dragleave", () => ui.drop.classList.remove("over"));
-ui.drop.addEventListener("drop", (event) => {
+document.addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) ui.drop.classList.remove("over"); // it left the page, not just one of its parts
+});
+document.addEventListener("drop", (event) => {
+  if (!holdsFiles(event)) return;
   event.preventDefault();
   ui.drop.classList.remove("over");
   add(event.dataTransfer.files);

@@ -24,6 +24,7 @@ from sightline_serving.gateway import logs
 from sightline_serving.gateway.listening import shown
 from sightline_serving.gateway.settings import METRICS_FOLDER_VARIABLE, Settings
 from sightline_serving.scheduling import wake_in_turn
+from sightline_serving.signals import heed_in_any_thread
 
 log = logging.getLogger("sightline.gateway")
 SPARE_THREADS: Final = 4  # per worker, beyond the requests let in: for refusals, health and metrics
@@ -55,6 +56,7 @@ def serve(settings: Settings) -> None:
         log_level=LogLevels.info if settings.log_level == "debug" else LogLevels.error,
         websockets=False,
     )
+    heed_in_any_thread()
     os.register_at_fork(  # told in between, a worker hears it when it can heed it
         before=partial(signal.pthread_sigmask, signal.SIG_BLOCK, _ENDING),
         after_in_parent=partial(signal.pthread_sigmask, signal.SIG_UNBLOCK, _ENDING),
@@ -82,6 +84,7 @@ def _work(settings: Settings) -> Flask:
     """In each worker, after the fork."""
     from sightline_serving.gateway.app import create_app
 
+    heed_in_any_thread()
     _silence_codecs()
     keep_large_blocks()
     logs.spare_records()

@@ -17,6 +17,7 @@ from sightline.held_stderr import held_stderr
 from sightline_serving.model_server.flags import PROGRAM, FlagError, HelpRequested, parse, usage
 from sightline_serving.model_server.options import Options
 from sightline_serving.scheduling import wake_in_turn
+from sightline_serving.signals import heed_in_any_thread
 
 if TYPE_CHECKING:
     from sightline_serving.model_server.server import ModelServer
@@ -60,6 +61,7 @@ def _serve(options: Options) -> int:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+    heed_in_any_thread()
 
     wait_in_place()
     wake_in_turn()

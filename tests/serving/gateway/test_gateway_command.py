@@ -18,6 +18,7 @@ import pytest
 from support.fake_serving import FakeServing
 from support.gateways import COMMAND, clean_environment, free_port, running
 from support.pictures import jpeg
+from support.threads import signal_another_thread
 
 from sightline_serving.gateway.server import STOP_TIMEOUT
 
@@ -73,6 +74,18 @@ def test_one_that_is_stopped_as_it_starts_ends_soon(serving: FakeServing, how: s
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a thread is named to Linux's kernel")
+def test_a_signal_that_comes_to_another_thread_is_heeded(serving: FakeServing) -> None:
+    """Of a process with many, the kernel may give it to any: to the parent's here, and to a worker's."""
+    with running(serving.target, workers=1) as gateway:
+        (worker,) = psutil.Process(gateway.process.pid).children()
+        assert httpx.post(f"{gateway.url}/v1/detect", content=jpeg(), timeout=20).status_code == 200
+        signal_another_thread(worker.pid, signal.SIGTERM)
+        _until(lambda: not _runs(worker.pid))
+        signal_another_thread(gateway.process.pid, signal.SIGTERM)
+        assert gateway.process.wait(STOP_TIMEOUT / 2) == 0
 
 
 def test_grpc_is_imported_after_it_is_told_how_to_wait() -> None:

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from support.model_servers import STOP_S, free_ports, running_server, server_process
 from support.serving_calls import Caller, predict_request, rest
+from support.threads import signal_another_thread
 
 FAILED = 255
 TURNS = 400_000  # of a loop in the graph: one or two seconds
@@ -195,6 +196,13 @@ def test_bad_files(tmp_path: Path) -> None:
     assert (
         "Both server_options.model_base_path and server_options.model_config_file are empty!" in ended.stderr
     )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a thread is named to Linux's kernel")
+def test_a_signal_that_comes_to_another_thread_is_heeded(models: Path) -> None:
+    with running_server(f"--model_base_path={models / 'module'}", "--model_name=module") as server:
+        signal_another_thread(server.process.pid, signal.SIGTERM)
+        assert server.process.wait(STOP_S) == 0
 
 
 @pytest.mark.slow

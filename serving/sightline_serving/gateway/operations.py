@@ -24,7 +24,7 @@ BASE64: Final[Schema] = {
 _DETECT_OPTIONS: Final[Mapping[str, Schema]] = {
     "threshold": {"type": "number", "minimum": 0, "maximum": 1},
     "max_detections": {"type": "integer", "minimum": 1},
-    "classes": {"type": "string", "description": "labels to keep, separated by commas"},
+    "classes": {"type": "string", "minLength": 1, "description": "labels to keep, separated by commas"},
 }
 PICTURE_OPTIONS: Final[Mapping[str, Schema]] = {
     **_DETECT_OPTIONS,

@@ -35,6 +35,7 @@ HEADERS: Final[tuple[tuple[str, str], ...]] = (
     ("Content-Security-Policy", CONTENT_POLICY),
     ("Cache-Control", "no-store"),
 )
+EXPOSED: Final = ("X-Request-ID", "Server-Timing", "Retry-After")  # what pages of other origins may read
 STORE_PATIENCE: Final = 0.25  # seconds that a request waits for the store of rates
 STORE_PAUSE: Final = 2.0  # seconds for which one that did not answer is left alone
 _ADDED: Final = frozenset(name for name, _ in HEADERS)
@@ -110,7 +111,7 @@ def install(app: Application, settings: Settings, guard: Guard) -> None:
     if settings.proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.proxies)  # type: ignore[method-assign]
     if settings.cors_origins:
-        CORS(app, origins=list(settings.cors_origins), expose_headers=["X-Request-ID", "Server-Timing"])
+        CORS(app, origins=list(settings.cors_origins), expose_headers=EXPOSED)
     app.wsgi_app = _with_headers(app.wsgi_app)  # type: ignore[method-assign, assignment]
     if settings.api_keys is None and settings.rate_limit is None:
         return

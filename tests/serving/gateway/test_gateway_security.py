@@ -118,13 +118,18 @@ def test_rates_by_address_behind_a_proxy(serving: FakeServing, make_client: Any)
 
 
 def test_origins(serving: FakeServing, make_client: Any) -> None:
-    client = make_client(serving.target, cors_origins=("https://ours.example",))
+    client = make_client(serving.target, cors_origins=("https://ours.example",), rate_limit="1/minute")
     asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "X-API-Key"}
     ours = client.options("/v1/detect", headers={"Origin": "https://ours.example", **asked})
     assert ours.headers["Access-Control-Allow-Origin"] == "https://ours.example"
     assert "POST" in ours.headers["Access-Control-Allow-Methods"]
     theirs = client.options("/v1/detect", headers={"Origin": "https://theirs.example", **asked})
     assert "Access-Control-Allow-Origin" not in theirs.headers
+    client.get("/v1/models", headers={"Origin": "https://ours.example"})
+    limited = client.get("/v1/models", headers={"Origin": "https://ours.example"})
+    assert limited.status_code == 429
+    readable = limited.headers["Access-Control-Expose-Headers"].split(", ")
+    assert {"Retry-After", "X-Request-ID"} <= set(readable), "a page learns when to try again"
 
 
 @pytest.mark.parametrize("address", ["/v1/models", "/", "/docs", "/nix", "/metrics"])

@@ -24,6 +24,7 @@ from sightline_serving.gateway.shadow import ShadowMetrics
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 STAGES: Final = ("read", "decode", "resize", "predict", "postprocess", "encode")
 _SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_REQUEST_SECONDS: Final = (*_SECONDS, 30, 60, 120, 300, 600)  # a film takes minutes
 _SCORES: Final = tuple(tenth / 10 for tenth in range(1, 10))
 Found = tuple[ModelVersion, Sequence[Detection]]  # of one picture: what answered, and what it found
 _PROCESS_FILE: Final = re.compile(r"gauge_live\w*_(\d+)\.db")
@@ -44,7 +45,7 @@ class Metrics:
             "sightline_request_seconds",
             "Time from the request's arrival in a worker to its answer.",
             ("route",),
-            buckets=_SECONDS,
+            buckets=_REQUEST_SECONDS,
             registry=registry,
         )
         stages = Histogram(

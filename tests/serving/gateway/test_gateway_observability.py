@@ -66,6 +66,10 @@ def test_every_stage_and_every_finding_is_counted(client: FlaskClient) -> None:
     assert seen["sightline_detection_score_count", labelled(model="droids", version="1")] == 6
     assert seen["sightline_detection_score_bucket", labelled(model="droids", version="1", le="0.7")] == 3
     assert seen["sightline_requests_in_flight", ()] == 0
+    route = {"route": "detect.detect"}
+    assert (
+        seen["sightline_request_seconds_bucket", labelled(**route, le="600.0")] == 5
+    )  # a film's time has a bucket
 
 
 def test_what_is_in_flight_is_told_while_it_is(client: FlaskClient, serving: FakeServing) -> None:

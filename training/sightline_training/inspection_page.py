@@ -12,16 +12,17 @@ from sightline_training.examples import Dataset, LeftOut
 from sightline_training.findings import Found
 from sightline_training.inspection import Inspection
 from sightline_training.missing_labels import MissingLabel
+from sightline_training.plots import ink_of, name_classes, save, text_of
 from sightline_training.replacing import new_folder
 from sightline_training.report import drawn
 
 _SHOWN: Final = 40  # pictures under each heading; the rest are listed by name
-_DPI: Final = 100
 
 Corners = tuple[float, float, float, float]  # ymin xmin ymax xmax, 0 to 1
 _STYLE: Final = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}"
     "figure{display:inline-block;margin:.5rem;width:15rem;vertical-align:top}figure img{width:100%}"
+    "p>img{max-width:100%}"
     "figcaption{font-size:.8rem}table{border-collapse:collapse}td,th{padding:.2rem .8rem;text-align:left}"
 )
 
@@ -120,15 +121,15 @@ class _Figures:
 def _plot(path: Path, inspection: Inspection) -> None:
     from matplotlib.figure import Figure  # the object interface: no window system, no global state
 
-    figure = Figure(figsize=(9, 4), layout="constrained")
+    figure = Figure(figsize=(9, 4))
     left, right = figure.subplots(1, 2)
     examples = inspection.dataset.examples
     left.scatter([e.width for e in examples], [e.height for e in examples], s=8)
     left.set(xlabel="width, pixels", ylabel="height, pixels", title="pictures")
-    for name in inspection.dataset.labels:
+    for class_id, name in inspection.dataset.labels.by_id.items():
         boxes = [box for e in examples for box in e.boxes if box.label == name]
         wide, high = [box.xmax - box.xmin for box in boxes], [box.ymax - box.ymin for box in boxes]
-        right.scatter(wide, high, s=8, label=name)
-    right.set(xlabel="width of the picture's", ylabel="height of the picture's", title="boxes")
-    right.legend()
-    figure.savefig(path, dpi=_DPI)
+        right.scatter(wide, high, s=8, label=text_of(name), color=ink_of(class_id))
+    right.set(xlabel="width, share of the picture", ylabel="height, share of the picture", title="boxes")
+    name_classes(right, len(inspection.dataset.labels))
+    save(figure, path)

@@ -16,12 +16,12 @@ from sightline.geometry import Stretch
 from sightline.images import decode, encode_jpeg
 from sightline_training.examples import Example
 from sightline_training.findings import Findings
+from sightline_training.plots import ink_of, name_classes, save, text_of
 from sightline_training.replacing import new_folder
 from sightline_training.workflow import Evaluated
 
 _WORST: Final = 12  # false alarms, and as many misses
 _LONGEST: Final = 640  # pixels of a drawn picture's longer side
-_DPI: Final = 110
 CURVES: Final = "precision-recall.png"  # by which a report's folder is known, too
 
 
@@ -52,22 +52,22 @@ def write_report(folder: Path, evaluated: Evaluated) -> Path:
 def _plot_curves(path: Path, findings: Findings) -> None:
     from matplotlib.figure import Figure  # the object interface: no window system, no global state
 
-    figure = Figure(figsize=(5, 4), layout="constrained")
+    figure = Figure(figsize=(5, 4))
     axes = figure.subplots()
     for class_id, label in findings.labels.items():
         curve = findings.curve(class_id)
-        axes.step(curve.recall, curve.precision, where="post", label=label)
+        axes.step(curve.recall, curve.precision, where="post", label=text_of(label), color=ink_of(class_id))
     axes.set(xlabel="recall", ylabel="precision at IoU 0.5", xlim=(0, 1.02), ylim=(0, 1.02))
-    axes.legend(loc="lower left")
-    figure.savefig(path, dpi=_DPI)
+    name_classes(axes, len(findings.labels))
+    save(figure, path)
 
 
 def _plot_confusion(path: Path, findings: Findings, table: NDArray[np.int64]) -> None:
     from matplotlib.figure import Figure
 
-    names = ["nothing", *findings.labels.values()]
+    names = ["nothing", *map(text_of, findings.labels.values())]
     side = 2.5 + 0.5 * len(names)
-    figure = Figure(figsize=(side, side), layout="constrained")
+    figure = Figure(figsize=(side, side))
     axes = figure.subplots()
     axes.imshow(table, cmap="Blues")
     axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
@@ -76,7 +76,7 @@ def _plot_confusion(path: Path, findings: Findings, table: NDArray[np.int64]) ->
     for (row, column), count in np.ndenumerate(table):
         dark = count > table.max() / 2
         axes.text(column, row, str(count), ha="center", va="center", color="white" if dark else "black")
-    figure.savefig(path, dpi=_DPI)
+    save(figure, path)
 
 
 def _draw_worst(folder: Path, evaluated: Evaluated, thresholds: dict[int, float]) -> None:

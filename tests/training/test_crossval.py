@@ -13,7 +13,10 @@ from support.training_runs import train_command, write_preset
 from sightline.errors import InputError
 from sightline_training.annotations import read_dataset
 from sightline_training.asked import asked_version
-from sightline_training.crossval import kept_for
+from sightline_training.coco_metrics import CocoMetrics
+from sightline_training.crossval import Fold, kept_for, summary
+from sightline_training.examples import Dataset
+from sightline_training.labels import LabelMap
 from sightline_training.presets import load_preset
 from sightline_training.run import Run
 from sightline_training.splits import cut, fold_of
@@ -100,3 +103,14 @@ def test_near_duplicates_are_never_on_both_sides(tmp_path: Path) -> None:
     parts = cut(dataset, 3)
     assert sorted(index for part in parts for index in part) == list(range(6))
     assert any({0, 3} <= set(part) for part in parts)
+
+
+def test_a_fold_with_nothing_to_find_counts_in_no_mean() -> None:
+    empty = Dataset(LabelMap(("BB-8",)), ())
+    nan = float("nan")
+    measured = [CocoMetrics(ap, 0.5, nan, nan, nan, ap, 0.5) for ap in (0.25, 0.75)]
+    nothing = CocoMetrics(nan, nan, nan, nan, nan, nan, nan)
+    found = summary([Fold(number, 1.0, empty, {}, each) for number, each in enumerate((*measured, nothing))])
+    assert found["mean"] == {"AP": 0.5, "AP50": 0.5}
+    assert found["stdev"].keys() == {"AP", "AP50"}
+    json.dumps(found, allow_nan=False)

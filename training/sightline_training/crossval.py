@@ -134,11 +134,15 @@ def pooled(folds: Sequence[Fold]) -> Evaluated:
 
 
 def summary(folds: Sequence[Fold]) -> dict[str, Any]:
-    """Mean and spread over the folds, and each fold's own numbers."""
+    """Mean and spread over the folds, and each fold's own numbers.
+
+    A fold whose pictures hold nothing to find has no AP, and counts in no mean.
+    """
     names = ("AP", "AP50", "AP75")
-    values = {name: [getattr(fold.metrics, name) for fold in folds] for name in names}
+    told = [fold.metrics.to_dict() for fold in folds]
+    values = {name: [metrics[name] for metrics in told if name in metrics] for name in names}
     return {
-        "mean": {name: round(mean(found), 4) for name, found in values.items()},
+        "mean": {name: round(mean(found), 4) for name, found in values.items() if found},
         "stdev": {name: round(stdev(found), 4) for name, found in values.items() if len(found) > 1},
         "folds": [
             {

@@ -6,12 +6,13 @@ import shutil
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from urllib.parse import quote
 
 import cv2
 import numpy as np
 import pytest
 from support.exported import exported_models
-from support.labelled import write_voc
+from support.labelled import drawn_examples, write_voc
 
 from sightline.errors import InputError
 from sightline.geometry import Stretch
@@ -88,7 +89,7 @@ def test_what_a_detector_is_sure_of_and_nobody_labelled_is_told_and_drawn(tmp_pa
     assert lacking.reason == "the detector is sure of a BB-8 without a label (0.90)"
     page = write_page(tmp_path / "page", found)
     assert "Pictures that probably miss a label" in page.read_text()
-    drawn = cv2.imread(str(page.parent / "pictures" / f"{example.name}-1-0.9000.jpg"))
+    drawn = cv2.imread(str(page.parent / "pictures" / f"0001-{example.name}-1-0.9000.jpg"))
     assert drawn is not None
     ymin, xmin, _, xmax = corners[0]
     line = drawn[round(ymin * drawn.shape[0]), round((xmin + xmax) / 2 * drawn.shape[1])].astype(int)
@@ -127,7 +128,8 @@ def test_the_page_holds_pictures_and_plots(faulty: Path, tmp_path: Path) -> None
     assert "<p>&#x27;r2d2&#x27; is taken for &#x27;R2-D2&#x27;</p>" in text
     assert "Near-duplicates 1" in text
     assert "lies outside the picture" in text
-    assert cv2.imread(str(page.parent / "pictures" / "twin.jpg")) is not None
+    (twin,) = (page.parent / "pictures").glob("*-twin.jpg")
+    assert cv2.imread(str(twin)) is not None
     assert cv2.imread(str(page.parent / "sizes.png")) is not None
     with pytest.raises(InputError, match="there already"):
         write_page(tmp_path / "page", inspect(read_dataset(faulty)))
@@ -169,3 +171,17 @@ def test_groups_are_what_chains_of_near_hashes_join() -> None:
     found = grouped(hashes, mirrored)
     assert sorted(map(tuple, found)) == expected
     assert 100 < len(found) < count - 100
+
+
+def test_names_that_no_file_can_have_are_drawn_each_on_its_own(tmp_path: Path) -> None:
+    """Records may call pictures by paths or addresses; two of them differ in what no file name holds."""
+    dataset = drawn_examples(tmp_path / "pictures", 3)
+    names = ("a/b", "a-b", "https://example.org/" + "ü" * 300)
+    examples = tuple(
+        replace(example, name=name, declared=(1, 1))
+        for example, name in zip(dataset.examples, names, strict=True)
+    )
+    page = write_page(tmp_path / "page", inspect(replace(dataset, examples=examples)))
+    drawn = sorted((page.parent / "pictures").iterdir())
+    assert len({path.read_bytes() for path in drawn}) == 3
+    assert all(f"pictures/{quote(path.name)}" in page.read_text() for path in drawn)

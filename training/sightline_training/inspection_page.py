@@ -14,7 +14,7 @@ from sightline_training.inspection import Inspection
 from sightline_training.missing_labels import MissingLabel
 from sightline_training.plots import ink_of, name_classes, save, text_of
 from sightline_training.replacing import new_folder
-from sightline_training.report import drawn
+from sightline_training.report import drawn, file_stem
 
 _SHOWN: Final = 40  # pictures under each heading; the rest are listed by name
 
@@ -83,6 +83,7 @@ class _Figures:
         self._folder = folder / "pictures"
         self._dataset = dataset
         self._by_name = {example.name: example for example in dataset.examples}
+        self._numbers = {name: number for number, name in enumerate(self._by_name)}
 
     def problems(self, items: Sequence[LeftOut]) -> list[str]:
         """Pictures with their labels."""
@@ -98,7 +99,8 @@ class _Figures:
 
     def _figure(self, name: str, said: str, found: Found | None) -> str:
         mark = "" if found is None else f"-{found.class_id}-{found.score:.4f}"
-        file = self._folder / f"{name.replace('/', '_')}{mark}.jpg"
+        stem = f"{self._numbers[name]:04d}-{file_stem(self._by_name[name])}"  # two names may have one stem
+        file = self._folder / f"{stem}{mark}.jpg"
         if not file.exists():
             file.write_bytes(drawn(self._by_name[name], self._boxes(name, found)))
         caption = html.escape(f"{name}: {said}" if said else name)

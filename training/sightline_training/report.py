@@ -22,6 +22,7 @@ from sightline_training.workflow import Evaluated
 
 _WORST: Final = 12  # false alarms, and as many misses
 _LONGEST: Final = 640  # pixels of a drawn picture's longer side
+_LONGEST_NAME: Final = 200  # bytes; file systems take 255, and something stands before and after it
 CURVES: Final = "precision-recall.png"  # by which a report's folder is known, too
 
 
@@ -85,12 +86,12 @@ def _draw_worst(folder: Path, evaluated: Evaluated, thresholds: dict[int, float]
     for rank, item in enumerate(findings.false_alarms(_WORST), 1):
         label = findings.labels[item.class_id]
         picture = drawn(examples[item.picture], [(label, item.class_id, item.score, item.box)])
-        (folder / "false-alarms" / f"{rank:02d}-{_file_name(examples[item.picture])}").write_bytes(picture)
+        (folder / "false-alarms" / f"{rank:02d}-{file_stem(examples[item.picture])}.jpg").write_bytes(picture)
     (folder / "misses").mkdir()
     for rank, missed in enumerate(findings.misses(_WORST, thresholds), 1):
         label = findings.labels[missed.class_id]
         picture = drawn(examples[missed.picture], [(label, missed.class_id, missed.score, missed.box)])
-        (folder / "misses" / f"{rank:02d}-{_file_name(examples[missed.picture])}").write_bytes(picture)
+        (folder / "misses" / f"{rank:02d}-{file_stem(examples[missed.picture])}.jpg").write_bytes(picture)
 
 
 def drawn(
@@ -105,5 +106,7 @@ def drawn(
     return encode_jpeg(draw(small, found))
 
 
-def _file_name(example: Example) -> str:
-    return example.name.replace("/", "-") + ".jpg"  # records may call their pictures by paths
+def file_stem(example: Example) -> str:
+    """A picture's name as a part of a file's: records may call theirs by paths, or by whole addresses."""
+    plain = example.name.replace("/", "-").replace("\0", "-")
+    return plain.encode()[:_LONGEST_NAME].decode(errors="ignore")

@@ -203,7 +203,8 @@ def run_evaluate(folder: Path, data: Path, report: Path | None) -> None:
     found = evaluate_run(run, data)
     if found.learnt:
         click.echo(f"left out: {counted(found.learnt, 'picture')} that {folder} has learnt from")
-    click.echo(f"on {len(found.dataset.examples)} held-out pictures (COCO metric, pycocotools):")
+    shown = counted(len(found.dataset.examples), "held-out picture")
+    click.echo(f"on {shown} (COCO metric, pycocotools):")
     _print_metrics(found.metrics.flat())
     thresholds = found.findings.thresholds()
     for class_id, label in found.findings.labels.items():

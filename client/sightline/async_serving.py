@@ -17,6 +17,7 @@ from sightline.detector import Serving
 from sightline.errors import ExhaustedError, InputError, SightlineError
 from sightline.images import DEFAULT_MAX_PIXELS
 from sightline.inputs import ImageInput
+from sightline.made_anew import MadeAnew
 from sightline.options import DetectOptions
 from sightline.served_models import ServedModel
 from sightline.tf_serving import ServingStub
@@ -27,7 +28,7 @@ DEFAULT_THREADS: Final = 16  # calls under way at once; more wait their turn
 T = TypeVar("T")
 
 
-class AsyncServing:
+class AsyncServing(MadeAnew):
     """As `Serving`, to be awaited.
 
     The calls run in threads rather than on gRPC's own asyncio: decoding and resizing would hold up the

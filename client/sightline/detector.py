@@ -28,6 +28,7 @@ from sightline.families import RawDetections
 from sightline.geometry import Fit, Stretch
 from sightline.images import DEFAULT_MAX_PIXELS, Encoded, Picture, read_encoded, turn
 from sightline.inputs import ImageInput, load, several
+from sightline.made_anew import MadeAnew
 from sightline.options import DetectOptions
 from sightline.postprocess import select
 from sightline.served_models import ServedModel
@@ -58,7 +59,7 @@ class _Answer(NamedTuple):
     predict_ms: float
 
 
-class Serving:
+class Serving(MadeAnew):
     """A detector behind TensorFlow Serving, asked directly by gRPC. Safe to share between threads.
 
     Args:

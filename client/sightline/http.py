@@ -22,13 +22,14 @@ from sightline.http_clients import LoopClients, ProcessClients
 from sightline.http_exchange import ArrayFormat, Asked, Exchange
 from sightline.http_limit import CallLimit, send_in_time
 from sightline.inputs import ImageInput
+from sightline.made_anew import MadeAnew
 from sightline.options import DetectOptions
 from sightline.served_models import ServedModel
 
 T = TypeVar("T")
 
 
-class Gateway:
+class Gateway(MadeAnew):
     """A detector behind Sightline's gateway. Safe to share between threads.
 
     Connections are kept alive and shared, but for those of another process: one that was forked opens its
@@ -132,7 +133,7 @@ class Gateway:
         return None
 
 
-class AsyncGateway:
+class AsyncGateway(MadeAnew):
     """As `Gateway`, to be awaited; on one event loop after the other, or on several."""
 
     def __init__(

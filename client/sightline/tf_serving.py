@@ -21,6 +21,7 @@ from sightline.errors import (
     SignatureError,
     UnavailableError,
 )
+from sightline.made_anew import MadeAnew
 from sightline.predict_request import model_spec, predict_request
 from sightline.served_models import VersionStatus
 from sightline.serving_address import check_serving_address
@@ -84,7 +85,7 @@ class Prediction(NamedTuple):
     version: int  # of the model that answered
 
 
-class ServingStub:
+class ServingStub(MadeAnew):
     """Calls to one TensorFlow Serving, or several behind one name. Safe to share between threads.
 
     A channel connects at the first call, so a stub can be made before the server is up; make it after

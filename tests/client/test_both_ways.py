@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import io
 import math
+import pickle
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
+import httpx
 import numpy as np
 import PIL.Image
 import pytest
@@ -27,6 +30,7 @@ from sightline.http_exchange import BATCH_IMAGES
 from sightline.images import encode_jpeg, encode_png
 from sightline.interface import AsyncDetector, Detector
 from sightline.options import DetectOptions
+from sightline.tf_serving import ServingStub
 
 PIXELS = np.full((300, 200, 3), (230, 200, 180), np.uint8)
 BRIGHT = encode_jpeg(PIXELS)
@@ -221,6 +225,33 @@ def test_both_ways_say_that_they_are_closed(url: str, server: FakeServing) -> No
                 ask()
     asyncio.run(awaited(AsyncGateway(url)))
     asyncio.run(awaited(AsyncServing(server.target, model="droids")))
+
+
+def test_a_copy_for_another_process_has_connections_of_its_own(url: str, server: FakeServing) -> None:
+    ways = (Gateway(url, timeout=5, api_key="a-key"), Serving(server.target, model="droids", timeout=5))
+    for way in ways:
+        with way, pickle.loads(pickle.dumps(way)) as copy:
+            wanted = way.detect(BRIGHT).detections
+            way.close()
+            assert copy.detect(BRIGHT).detections == wanted
+
+    async def awaited(way: AsyncDetector) -> None:
+        async with way, pickle.loads(pickle.dumps(way)) as copy:
+            wanted = (await way.detect(BRIGHT)).detections
+            await way.close()
+            assert (await copy.detect(BRIGHT)).detections == wanted
+
+    asyncio.run(awaited(AsyncGateway(url, model="droids")))
+    asyncio.run(awaited(AsyncServing(server.target, model="droids", labels={1: "one"})))
+
+
+def test_what_another_process_cannot_have_is_named() -> None:
+    carried = Gateway("http://gateway", transport=httpx.MockTransport(lambda _: httpx.Response(200)))
+    with carried, pytest.raises(TypeError, match="a Gateway with transport of its own cannot be copied"):
+        pickle.dumps(carried)
+    sealed = ServingStub("127.0.0.1:1", credentials=grpc.ssl_channel_credentials())
+    with Serving(sealed, model="droids") as serving, pytest.raises(TypeError, match="credentials of its own"):
+        pickle.dumps(serving)
 
 
 def test_awaited_it_gives_the_same(url: str) -> None:

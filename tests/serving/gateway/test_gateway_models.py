@@ -64,7 +64,10 @@ def test_alive_without_a_model_and_ready_only_with_one(client: FlaskClient, serv
 
 def test_ready_waits_for_every_listed_model(serving: FakeServing, make_client: Any) -> None:
     client = make_client(serving.target, models=("trees",))
-    assert client.get("/readyz").status_code == 404
+    missing = client.get("/readyz")
+    assert missing.status_code == 503, "not 404, which is for addresses that a probe has wrong"
+    assert missing.headers["Retry-After"]
+    assert "no version of trees is AVAILABLE: it has none" in missing.get_json()["detail"]
     serving.models["trees"] = {5: FakeVersion()}
     assert client.get("/readyz").get_json()["models"] == {"droids": [1], "trees": [5]}
 

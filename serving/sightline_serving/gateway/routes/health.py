@@ -32,7 +32,10 @@ def blueprint(parts: Parts) -> Blueprint:
         """Every listed model has a version that answers; each is known by then, if it can be."""
         versions = {}
         for name in parts.settings.listed_models:
-            states = parts.detector.stub.status(ModelRef(name), timeout=READY_TIMEOUT)
+            try:
+                states = parts.detector.stub.status(ModelRef(name), timeout=READY_TIMEOUT)
+            except ModelNotFoundError:  # yet, perhaps; 404 would say that there is no such address here
+                states = ()
             ready = [status.version for status in states if status.available]
             if not ready:
                 told = ", ".join(f"{status.version} is {status.state}" for status in states) or "it has none"

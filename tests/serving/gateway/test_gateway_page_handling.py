@@ -122,6 +122,19 @@ def test_a_lost_service_and_a_film_that_the_browser_cannot_play_are_told(
         expect(page.locator("#status")).to_have_class("failed")
 
 
+def test_what_one_model_found_is_not_shown_as_anothers(
+    browser: Any, serving: FakeServing, files: list[Path]
+) -> None:
+    with running(serving.target, models="absent") as gateway:
+        page, _ = opened(browser, gateway.url)
+        page.set_input_files("#files", str(files[0]))
+        expect(page.locator("#found tbody tr")).to_have_count(2)
+        page.locator("#model").select_option(label="absent (newest)")
+        expect(page.locator("#status")).to_have_class("failed")
+        expect(page.locator("#found tbody tr")).to_have_count(0)
+        assert page.locator("#json").text_content() == ""
+
+
 def test_the_pages_can_be_read_by_machines_on_phones_and_behind_a_path(
     browser: Any, serving: FakeServing
 ) -> None:

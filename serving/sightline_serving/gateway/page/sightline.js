@@ -356,11 +356,18 @@ function grab() {
 
 // --- what the user does ----------------------------------------------------------------------------------
 
-function again() {
+// What another model said is not shown as this one's, whether or not it will answer.
+function forget() {
   for (const one of state.items) {
     delete one.result;
+    delete one.records;
     delete one.summary;
   }
+  show();
+}
+
+function again() {
+  forget();
   if (state.items.length && !state.camera) select(state.current);
 }
 
@@ -379,6 +386,7 @@ ui.threshold.addEventListener("input", () => {
 });
 ui.model.addEventListener("change", () => {
   say(""); // what went wrong before belongs to what was asked before
+  forget();
   listClasses().then(again).catch(refuse);
 });
 ui["key-form"].addEventListener("submit", (event) => {

@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from io import BytesIO
+from itertools import chain
 from typing import IO, Any, Final
 
 from multipart import MultipartError, ParserError, PushMultipartParser
 from werkzeug.datastructures import FileStorage, MultiDict
 from werkzeug.formparser import FormDataParser
 from werkzeug.http import parse_options_header
+
+from sightline.errors import InputError
 
 LARGEST: Final = 8 * 2**20  # bytes of a form that is read at once; werkzeug writes larger ones to disk
 Parsed = tuple[IO[bytes], MultiDict[str, str], MultiDict[str, FileStorage]]
@@ -22,7 +25,8 @@ Parsed = tuple[IO[bytes], MultiDict[str, str], MultiDict[str, FileStorage]]
 class FormReader(FormDataParser):
     """The parser of Flask's requests: sound forms of known and moderate length are read by `multipart`.
 
-    What it does not take, werkzeug's own decides on, so that no caller gets another answer than before.
+    What it does not take, werkzeug's own decides on, so that no caller gets another answer than before; but a
+    part without a name is refused, which to werkzeug has the name None.
     """
 
     def parse(
@@ -32,15 +36,19 @@ class FormReader(FormDataParser):
         content_length: int | None,
         options: dict[str, str] | None = None,
     ) -> Parsed:
-        """As werkzeug's: what is left of the stream, the fields, the files."""
+        """As werkzeug's: what is left of the stream, the fields, the files.
+
+        Raises:
+            InputError: a part has no name.
+        """
         if mimetype != "multipart/form-data" or content_length is None or content_length > LARGEST:
-            return super().parse(stream, mimetype, content_length, options)
+            return _named(super().parse(stream, mimetype, content_length, options))
         # In one piece, and then what did not come with it: read to its end it would be copied twice more.
         body = stream.read(content_length) + stream.read()
         try:
             return stream, *self._read(body, (options or {}).get("boundary", ""))
         except (MultipartError, UnicodeError):
-            return super().parse(BytesIO(body), mimetype, content_length, options)
+            return _named(super().parse(BytesIO(body), mimetype, content_length, options))
 
     def _read(self, body: bytes, boundary: str) -> tuple[MultiDict[str, str], MultiDict[str, FileStorage]]:
         fields: MultiDict[str, str] = MultiDict()
@@ -56,6 +64,16 @@ class FormReader(FormDataParser):
                 else:
                     files.add(name, FileStorage(BytesIO(content), filename, name))
         return fields, files
+
+
+def _named(parsed: Parsed) -> Parsed:
+    """A form as it was read, if each of its parts says what it is."""
+    _, fields, files = parsed
+    if any(name is None for name in (*fields, *files)):
+        for file in chain.from_iterable(files.listvalues()):
+            file.close()
+        raise InputError('a part of the form has no name; each begins with `form-data; name="..."`')
+    return parsed
 
 
 def _parts(events: Iterator[Any]) -> Iterator[tuple[Any, bytes]]:

@@ -7,12 +7,14 @@ import random
 from typing import Any, Final
 
 import pytest
+from flask.testing import FlaskClient
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 from werkzeug.wsgi import LimitedStream
 
+from sightline.errors import InputError
 from sightline_serving.gateway.forms import LARGEST, FormReader
 
 BOUNDARY: Final = "X--x"
@@ -47,6 +49,7 @@ FORMS: Final = {
     "cut short": body(FILE)[:-8],
     "cut in the header": body(FILE)[:30],
     "no disposition": b"--X--x\r\nContent-Type: text/plain\r\n\r\nx\r\n--X--x--\r\n",
+    "a part without a name": body(FILE, ('size="1"', b"1")),
     "no form": b"GIF89a",
     "nothing": b"",
     "letters that are none": body(('name="a"', b"\xff\xfe")),
@@ -58,8 +61,10 @@ def read(reader: type[FormDataParser], form: bytes, **options: Any) -> Any:
     options["stream_factory"] = lambda *_, **__: io.BytesIO()
     try:
         _, fields, files = reader(**options).parse(io.BytesIO(form), KIND, len(form), {"boundary": BOUNDARY})
-    except RequestEntityTooLarge as fault:
+    except (RequestEntityTooLarge, InputError) as fault:
         return type(fault)
+    if None in [*fields, *files]:  # werkzeug's name for a part without one, which is refused here
+        return InputError
     found = [(name, file.filename, file.read()) for name, file in files.items(multi=True)]
     return list(fields.items(multi=True)), found
 
@@ -73,6 +78,15 @@ def test_the_usual_form_is_read_by_the_faster_parser(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(FormDataParser, "parse", lambda *_, **__: pytest.fail("werkzeug's was asked"))
     _, files = read(FormReader, FORMS["several, with options"])
     assert [content for *_, content in files] == [PICTURE, PICTURE]
+
+
+@pytest.mark.parametrize("address", ["/v1/detect", "/v1/detectVideo", "/v1/vision/detection"])
+@pytest.mark.parametrize("head", ["form-data", 'form-data; filename="a.jpg"'])
+def test_parts_without_a_name_are_the_senders_fault(client: FlaskClient, address: str, head: str) -> None:
+    part = f"--{BOUNDARY}\r\nContent-Disposition: {head}\r\n\r\n1\r\n".encode()
+    response = client.post(address, data=part * 2 + body(FILE), content_type=f"{KIND}; boundary={BOUNDARY}")
+    assert response.status_code == 400
+    assert "has no name" in response.text
 
 
 @settings(max_examples=300)

@@ -26,6 +26,7 @@ _FTYP: Final[Mapping[bytes, str]] = dict.fromkeys(
     (b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1"), "HEIC"
 ) | dict.fromkeys((b"avif", b"avis"), "AVIF")
 
+_MATROSKA: Final = b"\x1aE\xdf\xa3"  # WebM's too
 _JPEG_START: Final = b"\xff\xd8\xff"
 _JPEG_END: Final = b"\xff\xd9"
 _SOS: Final = 0xDA  # start of scan: the header ends here
@@ -77,9 +78,7 @@ def read_header(data: bytes) -> ImageHeader:
         elif data.startswith(b"BM") and len(data) > 26:
             header = _read_bmp(data)
         else:
-            other = _other_format(data)
-            told = f"are a picture in {other}, which is not read" if other else "are no image"
-            raise NotAnImageError(f"the {len(data)} bytes sent {told}; send one of {FORMATS}")
+            raise NotAnImageError(f"the {len(data)} bytes sent are {_instead(data)}; send one of {FORMATS}")
     except (struct.error, IndexError):
         raise TruncatedImageError(f"the image ends inside its header, after {len(data)} bytes") from None
     if header.width <= 0 or header.height <= 0:
@@ -87,11 +86,16 @@ def read_header(data: bytes) -> ImageHeader:
     return header
 
 
-def _other_format(data: bytes) -> str | None:
-    """The name of a format that phones, scanners and browsers write."""
-    if data[4:8] == b"ftyp":
-        return _FTYP.get(data[8:12])
-    return next((name for start, name in _OTHERS.items() if data.startswith(start)), None)
+def _instead(data: bytes) -> str:
+    """What the bytes are instead of a picture that is read."""
+    starts = (name for start, name in _OTHERS.items() if data.startswith(start))
+    base = data[4:8] == b"ftyp"  # of pictures and films alike
+    other = _FTYP.get(data[8:12]) if base else next(starts, None)
+    if other is not None:
+        return f"a picture in {other}, which is not read"
+    if base or data.startswith(_MATROSKA) or (data[:4] == b"RIFF" and data[8:12] == b"AVI "):
+        return "a film, for which there are `:detectVideo` and `sightline video`"
+    return "no image"
 
 
 def _read_jpeg(data: bytes) -> ImageHeader:

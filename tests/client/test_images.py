@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import struct
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from support.videos import write_video
 
 from sightline.errors import (
     InputError,
@@ -183,6 +185,13 @@ def test_not_an_image(data: bytes) -> None:
 def test_a_picture_in_a_format_that_is_not_read_is_named(data: bytes, name: str) -> None:
     with pytest.raises(NotAnImageError, match=f"a picture in {name}, which is not read; send one of JPEG"):
         decode(data)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".avi", ".mkv"])
+def test_a_film_is_told_from_a_picture(suffix: str, tmp_path: Path) -> None:
+    film = write_video(tmp_path / f"film{suffix}", 3).read_bytes()
+    with pytest.raises(NotAnImageError, match="are a film, for which there are `:detectVideo`"):
+        decode(film)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from html import escape
@@ -217,6 +218,11 @@ class Result:
         )
         for tag, value, limit in corners:
             ET.SubElement(box, tag).text = str(min(max(round(value), 1), limit))
+
+
+def ms_since(at: float) -> float:
+    """Milliseconds since a moment of `time.perf_counter`, as results tell them."""
+    return round((time.perf_counter() - at) * 1000, TIMING_DIGITS)
 
 
 def _detection_from(plain: Mapping[str, Any]) -> Detection:

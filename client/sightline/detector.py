@@ -8,14 +8,14 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sightline.catalog import Catalog, KnownModel
 from sightline.contract import SERVING_TIMEOUT, ModelCard, ModelRef
-from sightline.detections import TIMING_DIGITS, ImageSize, Result
+from sightline.detections import Result, ms_since
 from sightline.errors import (
     InputError,
     InvalidOptionError,
@@ -26,9 +26,10 @@ from sightline.errors import (
 )
 from sightline.families import RawDetections
 from sightline.geometry import Fit, Stretch
-from sightline.images import DEFAULT_MAX_PIXELS, Encoded, Picture, read_encoded, turn
-from sightline.inputs import ImageInput, load, several
+from sightline.images import DEFAULT_MAX_PIXELS, Picture, read_encoded
+from sightline.inputs import ImageInput, several
 from sightline.made_anew import MadeAnew
+from sightline.model_input import Loaded, ModelInput, load_picture, make_ready
 from sightline.options import DetectOptions
 from sightline.postprocess import select
 from sightline.served_models import ServedModel
@@ -36,25 +37,15 @@ from sightline.shown import Shown
 from sightline.tf_serving import Prediction, ServingStub
 
 DEFAULT_BATCH: Final = 8  # pictures in one request, until the server names a smaller limit
-_Loaded: TypeAlias = bytes | NDArray[np.uint8] | Picture
 _LARGE: Final = 4_000_000  # pixels, decoded; above, pictures are decoded one at a time
 _BATCH_LIMIT: Final = re.compile(r"larger than maximum input batch size (\d+)")  # Serving's words
-
-
-class _Ready(NamedTuple):
-    """A picture as the model takes it."""
-
-    pixels: NDArray[np.uint8]  # [H, W, 3] of the model, RGB
-    size: ImageSize  # of the full upright picture
-    decode_ms: float
-    resize_ms: float
 
 
 class _Answer(NamedTuple):
     """What a model said to several pictures."""
 
     model: KnownModel  # of the last of them
-    ready: Sequence[_Ready | InputError]  # one per picture
+    ready: Sequence[ModelInput | InputError]  # one per picture
     found: Sequence[tuple[KnownModel, RawDetections]]  # one per picture that was read
     predict_ms: float
 
@@ -119,7 +110,7 @@ class Serving(MadeAnew):
         begun = time.perf_counter()
         images = several(images)
         deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
-        answer = self._answer(self._ref(model), [_loaded(image) for image in images], deadline)
+        answer = self._answer(self._ref(model), [load_picture(image) for image in images], deadline)
         name, options = request_id or uuid.uuid4().hex, options or DetectOptions()
         options.check_classes(answer.model.labels.values())
         answers = iter(answer.found)
@@ -135,8 +126,8 @@ class Serving(MadeAnew):
                 "decode": ready.decode_ms,
                 "resize": ready.resize_ms,
                 "predict": answer.predict_ms,
-                "postprocess": _ms_since(at),
-                "total": _ms_since(begun),
+                "postprocess": ms_since(at),
+                "total": ms_since(begun),
             }
             shown = None if isinstance(image, Picture) else Shown(image)
             outcomes.append(Result(name, known.told, ready.size, kept, timing, shown))
@@ -188,7 +179,7 @@ class Serving(MadeAnew):
     def _ref(self, model: str | ModelRef | None) -> ModelRef:
         return self.model if model is None else ModelRef.of(model)
 
-    def _answer(self, ref: ModelRef, loaded: Sequence[_Loaded | InputError], deadline: float) -> _Answer:
+    def _answer(self, ref: ModelRef, loaded: Sequence[Loaded | InputError], deadline: float) -> _Answer:
         """Make the pictures ready, ask the model, and say which version answered for each.
 
         Versions may change between learning how to ask one and asking it, between two batches, and
@@ -198,7 +189,7 @@ class Serving(MadeAnew):
         known = self.catalog.current(ref, timeout=_left(deadline))
         for last in (False, False, True):
             ready = [self._ready(item, known.family.resize) for item in loaded]
-            pixels = [item.pixels for item in ready if isinstance(item, _Ready)]
+            pixels = [item.pixels for item in ready if isinstance(item, ModelInput)]
             if not pixels:
                 return _Answer(known, ready, [], 0.0)
             at = time.perf_counter()
@@ -210,7 +201,7 @@ class Serving(MadeAnew):
                         newer = self.catalog.refresh(ref, version=version, timeout=_left(deadline))
                     found.append((newer, raw))
                 if all(model is known or model.family == known.family for model, _ in found):
-                    return _Answer(newer, ready, found, _ms_since(at))
+                    return _Answer(newer, ready, found, ms_since(at))
             except (ServingError, ModelNotFoundError) as fault:
                 if last or fault.retryable:  # a busy server is not asked yet more
                     raise
@@ -220,19 +211,19 @@ class Serving(MadeAnew):
             known = newer
         raise UnavailableError(f"the versions of {ref} change faster than they can be asked")
 
-    def _ready(self, loaded: _Loaded | InputError, resize: Stretch | Fit) -> _Ready | InputError:
+    def _ready(self, loaded: Loaded | InputError, resize: Stretch | Fit) -> ModelInput | InputError:
         """Decode and resize; of several pictures only the small ones are kept."""
         if isinstance(loaded, InputError):
             return loaded
         try:
             if not isinstance(loaded, bytes):
-                return _made_ready(loaded, resize)
+                return make_ready(loaded, resize)
             at_least = (resize.height, resize.width)
             encoded = read_encoded(loaded, at_least=at_least, max_pixels=self.max_pixels)
             if encoded.pixels <= _LARGE:
-                return _made_ready(encoded, resize)
+                return make_ready(encoded, resize)
             with self._one_large:
-                return _made_ready(encoded, resize)
+                return make_ready(encoded, resize)
         except InputError as fault:
             return fault
 
@@ -270,35 +261,6 @@ class Serving(MadeAnew):
         )
 
 
-def _loaded(image: ImageInput | Picture) -> _Loaded | InputError:
-    if isinstance(image, Picture):
-        return image
-    try:
-        return load(image)
-    except InputError as fault:
-        return fault
-
-
-def _made_ready(loaded: Encoded | NDArray[np.uint8] | Picture, resize: Stretch | Fit) -> _Ready:
-    """Decode and resize; what is decoded here is turned once it has fewer pixels."""
-    begun = time.perf_counter()
-    if isinstance(loaded, Encoded):
-        picture = loaded.decode(upright=False)
-    elif isinstance(loaded, Picture):
-        picture = loaded
-    else:
-        picture = Picture(loaded, width=loaded.shape[1], height=loaded.shape[0])
-    decode_ms, at = _ms_since(begun), time.perf_counter()
-    pixels = (resize.sideways if picture.sideways else resize).apply(picture.pixels)
-    if isinstance(loaded, Encoded):
-        pixels = turn(pixels, picture.orientation)
-    return _Ready(pixels, ImageSize(picture.width, picture.height), decode_ms, _ms_since(at))
-
-
 def _left(deadline: float) -> float:
     """Seconds until a deadline on the monotonic clock; never negative, which gRPC would take for none."""
     return max(deadline - time.monotonic(), 0.001)
-
-
-def _ms_since(at: float) -> float:
-    return round((time.perf_counter() - at) * 1000, TIMING_DIGITS)

@@ -107,7 +107,7 @@ def _names(path: Path) -> tuple[str, ...]:
         return tuple(names)
     try:
         # It leaves all values texts: a class `no` is no False, and 1.0 stays as it is written.
-        tables = yaml.load(text, yaml.BaseLoader)  # noqa: S506 - it makes nothing but texts, lists and tables
+        tables = yaml.BaseLoader(text).get_single_data()
     except yaml.YAMLError as fault:
         raise InputError(f"{path} is no YAML: {' '.join(str(fault).split())}") from None
     listed = tables.get("names") if isinstance(tables, dict) else None

@@ -61,10 +61,9 @@ def _serve(options: Options) -> int:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    heed_in_any_thread()
-
     wait_in_place()
-    wake_in_turn()
+    wake_in_turn()  # before the first thread, as each takes after the one that starts it
+    heed_in_any_thread()
     # Heavy: TensorFlow. `--help` and a mistyped flag need not wait for it, and a signal may come meanwhile.
     with held_stderr():  # its greetings come before it heeds any log level
         from sightline_serving.model_server.server import ModelServer as Server

@@ -12,21 +12,14 @@ from contextlib import contextmanager
 import httpx
 import numpy as np
 import pytest
+from support.gateway_answers import ANSWER, DARK
 
 from sightline import errors
 from sightline.contract import ModelRef
 from sightline.http import AsyncGateway, Gateway
 from sightline.http_exchange import BATCH_BYTES, BATCH_IMAGES, MAX_ATTEMPTS, ArrayFormat
-from sightline.images import decode, encode_jpeg
+from sightline.images import decode
 from sightline.options import DetectOptions
-
-DARK = encode_jpeg(np.full((90, 120, 3), 20, np.uint8))
-ANSWER = {
-    "id": "1",
-    "model": {"name": "droids", "version": 1},
-    "image": {"width": 2, "height": 2},
-    "detections": [],
-}
 
 
 class Script(httpx.BaseTransport):

@@ -12,20 +12,11 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import numpy as np
 import pytest
+from support.gateway_answers import ANSWER, DARK
 
 from sightline import errors
 from sightline.http import AsyncGateway, Gateway
-from sightline.images import encode_jpeg
-
-DARK = encode_jpeg(np.full((90, 120, 3), 20, np.uint8))
-ANSWER = {
-    "id": "1",
-    "model": {"name": "droids", "version": 1},
-    "image": {"width": 2, "height": 2},
-    "detections": [],
-}
 
 
 @contextmanager

@@ -59,9 +59,9 @@ class Predictor:
         found = self._run(self._resize.apply(picture.pixels)[np.newaxis])
         count = int(found[OUTPUT_COUNT][0])
         raw = RawDetections(
-            found[OUTPUT_BOXES][0, :count],
-            found[OUTPUT_SCORES][0, :count],
-            found[OUTPUT_CLASSES][0, :count].astype(np.int64),
+            found[OUTPUT_BOXES][0, :count].tolist(),
+            found[OUTPUT_SCORES][0, :count].tolist(),
+            found[OUTPUT_CLASSES][0, :count].astype(np.int64).tolist(),
         )
         size = ImageSize(picture.width, picture.height)
         return {

@@ -37,6 +37,7 @@ from sightline.errors import ServingError, SignatureError
 from sightline.geometry import Fit, Stretch
 from sightline.images import encode_png
 from sightline.signatures import Signature, TensorSpec
+from sightline.tensors import Tensors
 
 FREE_SIDE: Final = 1024  # pixels of the longer side sent to a model that resizes by itself
 KERAS_SIDE: Final = 640  # pixels of a square sent to a Keras model that takes any size
@@ -45,11 +46,11 @@ _IMAGE_INFO: Final = "image_info"  # [N, 4, 2]: original size, wanted size, scal
 
 
 class RawDetections(NamedTuple):
-    """One picture's boxes as the model gave them, scores falling."""
+    """One picture's boxes as the model gave them, scores falling; plain numbers, M of each."""
 
-    boxes: NDArray[np.float32]  # [M, 4] ymin xmin ymax xmax, 0 to 1
-    scores: NDArray[np.float32]  # [M] 0 to 1
-    classes: NDArray[np.int64]  # [M] ids, from 1 in models of the contract
+    boxes: Sequence[Sequence[float]]  # ymin xmin ymax xmax, 0 to 1
+    scores: Sequence[float]  # 0 to 1
+    classes: Sequence[int]  # ids, from 1 in models of the contract
 
 
 class Family(Protocol):
@@ -79,11 +80,11 @@ class Family(Protocol):
         """Resized pictures uint8 [h, w, 3] RGB -> the request's tensors."""
         ...
 
-    def read(self, outputs: Mapping[str, NDArray[Any]], count: int) -> list[RawDetections]:
+    def read(self, outputs: Tensors, count: int) -> list[RawDetections]:
         """The answer's tensors -> one `RawDetections` per picture.
 
         Raises:
-            ServingError: an output is missing, or is not [count, ...].
+            ServingError: an output is missing, or is not [count, ...]; or a class is no number.
         """
         ...
 
@@ -102,15 +103,19 @@ class ContractFamily:
         one = len(pictures) == 1  # the usual request; a view then saves copying the pixels
         return {INPUT_IMAGES: pictures[0][np.newaxis] if one else np.stack(pictures)}
 
-    def read(self, outputs: Mapping[str, NDArray[Any]], count: int) -> list[RawDetections]:
+    def read(self, outputs: Tensors, count: int) -> list[RawDetections]:
         """As `Family.read`."""
-        _check(outputs, self.outputs, count)
-        boxes, scores = outputs[OUTPUT_BOXES], outputs[OUTPUT_SCORES]
-        classes, used = outputs[OUTPUT_CLASSES], outputs[OUTPUT_COUNT]
-        return [
-            RawDetections(boxes[i, :n], scores[i, :n], classes[i, :n].astype(np.int64))
-            for i, n in enumerate(used.astype(np.int64).tolist())
-        ]
+        slots = _slots(outputs, count)
+        read, used = outputs.floats, outputs.floats(OUTPUT_COUNT, 0, count)
+        found = []
+        for i, number in enumerate(used):
+            start = i * slots
+            stop = start + int(min(number, slots)) if number > 0 else start  # NaN is not
+            sides = iter(read(OUTPUT_BOXES, 4 * start, 4 * stop))
+            boxes = list(zip(sides, sides, sides, sides, strict=True))
+            classes = _whole(read(OUTPUT_CLASSES, start, stop))
+            found.append(RawDetections(boxes, read(OUTPUT_SCORES, start, stop), classes))
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +151,11 @@ class ForeignFamily:
             return {self.input: np.array([encode_png(picture) for picture in pictures], object)}
         return {self.input: np.stack(pictures).astype(self.dtype, copy=False)}
 
-    def read(self, outputs: Mapping[str, NDArray[Any]], count: int) -> list[RawDetections]:
+    def read(self, outputs: Tensors, count: int) -> list[RawDetections]:
         """As `Family.read`."""
         _check(outputs, self.outputs, count)
-        return [self._read_one({name: outputs[name][i] for name in self.outputs}) for i in range(count)]
+        arrays = {name: outputs[name] for name in self.outputs}
+        return [self._read_one({name: array[i] for name, array in arrays.items()}) for i in range(count)]
 
     def _read_one(self, outputs: Mapping[str, NDArray[Any]]) -> RawDetections:
         scores = outputs[self.names.scores].astype(np.float32)
@@ -162,7 +168,8 @@ class ForeignFamily:
             boxes = boxes[:, [1, 0, 3, 2]]
         boxes = self._normalized(boxes, used, outputs.get(_IMAGE_INFO))
         order = np.argsort(-scores[used], kind="stable")
-        return RawDetections(boxes[used][order], scores[used][order], classes[used][order])
+        kept = (array[used][order].tolist() for array in (boxes, scores, classes))
+        return RawDetections(*kept)
 
     def _normalized(
         self, boxes: NDArray[np.float32], used: NDArray[np.bool_], info: NDArray[Any] | None
@@ -242,12 +249,28 @@ def _batch(spec: TensorSpec, resize: Stretch | Fit) -> int | None:
     return 1 if fixed or (isinstance(resize, Fit) and spec.dtype != "string") else None
 
 
-def _check(outputs: Mapping[str, NDArray[Any]], names: Sequence[str], count: int) -> None:
-    found = [len(outputs[name]) if name in outputs else None for name in names]
-    if found == [count] * len(names):
-        return
-    if None in found:
-        missing = [name for name in names if name not in outputs]
+def _slots(outputs: Tensors, count: int) -> int:
+    """How many boxes an answer of the contract has room for, for each picture."""
+    _check(outputs, DETECTION_OUTPUTS, count)
+    scores = outputs.shape(OUTPUT_SCORES)
+    wanted = {OUTPUT_BOXES: (*scores, 4), OUTPUT_CLASSES: scores, OUTPUT_COUNT: (count,)}
+    for name, shape in wanted.items():
+        if outputs.shape(name) != shape:
+            shapes = {name: outputs.shape(name) for name in DETECTION_OUTPUTS}
+            raise ServingError(f"the shapes of the model's answer do not fit each other: {shapes}")
+    return scores[1]
+
+
+def _check(outputs: Tensors, names: Sequence[str], count: int) -> None:
+    if missing := [name for name in names if name not in outputs]:
         raise ServingError(f"the model's answer lacks {', '.join(missing)}")
-    batches = dict(zip(names, found, strict=True))
-    raise ServingError(f"{counted(count, 'picture')} sent, and the answer holds {batches}")
+    batches = {name: next(iter(outputs.shape(name)), None) for name in names}
+    if any(batch != count for batch in batches.values()):
+        raise ServingError(f"{counted(count, 'picture')} sent, and the answer holds {batches}")
+
+
+def _whole(classes: Sequence[float]) -> list[int]:
+    try:
+        return [int(number) for number in classes]
+    except (ValueError, OverflowError):  # of NaN, of infinity
+        raise ServingError(f"the model's answer has classes that are no numbers: {classes}") from None

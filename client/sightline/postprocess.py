@@ -27,9 +27,7 @@ def select(
         thresholds: class id -> score, from the card.
     """
     kept: list[Detection] = []
-    for box, score, class_id in zip(
-        raw.boxes.tolist(), raw.scores.tolist(), raw.classes.tolist(), strict=True
-    ):
+    for box, score, class_id in zip(raw.boxes, raw.scores, raw.classes, strict=True):
         threshold = options.threshold
         if threshold is None:
             threshold = thresholds.get(class_id, DEFAULT_THRESHOLD)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from math import prod
 from operator import attrgetter
 from typing import Any, Final
@@ -70,7 +71,7 @@ def to_array(proto: wire.TensorProto) -> NDArray[Any]:
     Raises:
         ServingError: a dtype that we do not read, or too few bytes for the shape.
     """
-    shape = tuple(map(_SIZE, proto.tensor_shape.dim))
+    shape = _shape(proto)
     kind = proto.dtype
     if kind == wire.DT_STRING:
         strings = np.empty(len(proto.string_val), object)
@@ -88,6 +89,58 @@ def to_array(proto: wire.TensorProto) -> NDArray[Any]:
     if kind == wire.DT_HALF:  # carried as the bits of each number
         return _filled(np.array(values, np.uint16).view(np.float16), shape)
     return _filled(np.array(values, dtype), shape)
+
+
+class Tensors(Mapping[str, NDArray[Any]]):
+    """The tensors of an answer by name, each made an array as it is asked for.
+
+    Args:
+        protos: the messages, as protobuf has them.
+    """
+
+    def __init__(self, protos: Mapping[str, wire.TensorProto]) -> None:
+        self._protos = protos
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        """As `to_array`."""
+        return to_array(self._proto(name))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._protos)
+
+    def __len__(self) -> int:
+        return len(self._protos)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._protos
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of one, as its message tells it."""
+        return _shape(self._proto(name))
+
+    def floats(self, name: str, start: int, stop: int) -> list[float]:
+        """Some of one's numbers, in the order of its elements, as plain ones.
+
+        Most of a detector's answer is slots that it did not use, and no array need be made of those.
+
+        Raises:
+            ServingError: as `to_array`.
+        """
+        proto = self._proto(name)
+        values = proto.float_val
+        if len(values) >= stop and proto.dtype == wire.DT_FLOAT and not proto.tensor_content:
+            return list(values[start:stop])
+        found: list[float] = to_array(proto).ravel()[start:stop].tolist()
+        return found
+
+    def _proto(self, name: str) -> wire.TensorProto:
+        if name not in self._protos:  # protobuf's own map would make one
+            raise KeyError(name)
+        return self._protos[name]
+
+
+def _shape(proto: wire.TensorProto) -> tuple[int, ...]:
+    return tuple(map(_SIZE, proto.tensor_shape.dim))
 
 
 def _filled(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:

@@ -26,7 +26,7 @@ from sightline.predict_request import model_spec, predict_request
 from sightline.served_models import VersionStatus
 from sightline.serving_address import check_serving_address
 from sightline.signatures import Signature, signatures_from
-from sightline.tensors import to_array
+from sightline.tensors import Tensors
 from sightline.wire import serving_pb2 as wire
 
 MAX_MESSAGE: Final = 256 * 2**20  # bytes; gRPC's own limit of 4 MB is eight 400 x 400 pictures
@@ -81,7 +81,7 @@ _UNKNOWN_LABEL: Final = "Unrecognized servable version label"  # INVALID_ARGUMEN
 class Prediction(NamedTuple):
     """The answer to Predict."""
 
-    outputs: Mapping[str, NDArray[Any]]
+    outputs: Tensors
     version: int  # of the model that answered
 
 
@@ -142,9 +142,7 @@ class ServingStub(MadeAnew):
         """
         request = predict_request(ref, inputs, signature=signature, outputs=outputs)
         response = self._call(self._predict, request, timeout)
-        found = response.outputs  # whose `items` would be Python's slow one for any mapping
-        arrays = {name: to_array(found[name]) for name in found}
-        return Prediction(arrays, response.model_spec.version.value)
+        return Prediction(Tensors(response.outputs), response.model_spec.version.value)
 
     def metadata(self, ref: ModelRef, *, timeout: float | None = None) -> tuple[dict[str, Signature], int]:
         """The model's signatures by name, and the version that they are of."""

@@ -18,11 +18,11 @@ from sightline.contract import OUTPUT_BOXES, OUTPUT_CLASSES, OUTPUT_COUNT, OUTPU
 from sightline.doctor import CheckResult, Outcome, examine
 from sightline.doctor.agreement import agreement
 from sightline.doctor.answer_values import value_faults
+from sightline.doctor.box_arrays import BoxArrays
 from sightline.doctor.exif_pictures import sideways, upright_and_stored
 from sightline.doctor.folders import VersionFolder, versions_in
 from sightline.doctor.record_file import masked_crc, records
 from sightline.errors import DeadlineError, InvalidOptionError, UnavailableError
-from sightline.families import RawDetections
 from sightline.image_header import read_header
 from sightline.images import decode
 
@@ -125,18 +125,18 @@ def test_records_come_back_and_damage_is_placed() -> None:
 BOXES = np.array([[0.1, 0.1, 0.5, 0.5], [0.4, 0.2, 0.9, 0.8]], np.float32)
 
 
-def raw(boxes: np.ndarray = BOXES, scores: tuple[float, ...] = (0.9, 0.6)) -> RawDetections:
-    return RawDetections(boxes, np.array(scores, np.float32), np.array([1, 2]))
+def raw(boxes: np.ndarray = BOXES, scores: tuple[float, ...] = (0.9, 0.6)) -> BoxArrays:
+    return BoxArrays(boxes, np.array(scores, np.float32), np.array([1, 2]))
 
 
 def test_agreement_is_of_boxes_scores_and_classes_and_goes_both_ways() -> None:
-    nothing = RawDetections(BOXES[:0], np.zeros(0, np.float32), np.zeros(0, np.int64))
+    nothing = BoxArrays(BOXES[:0], np.zeros(0, np.float32), np.zeros(0, np.int64))
     assert agreement(raw(), raw()) == pytest.approx(1)
     assert agreement(raw(), nothing) == agreement(nothing, raw()) == 0
     assert agreement(nothing, nothing) == 1
     assert agreement(raw(), raw(BOXES[:, [1, 0, 3, 2]])) < 0.97
     assert agreement(raw(), raw(scores=(0.9, 0.3))) < 0.97
-    extra = RawDetections(BOXES, raw().scores, np.array([1, 1]))
+    extra = BoxArrays(BOXES, raw().scores, np.array([1, 1]))
     assert agreement(raw(), extra) == agreement(extra, raw()) < 0.97
 
 
@@ -228,7 +228,7 @@ def test_a_live_model_that_is_missing_is_a_failed_check() -> None:
 
 
 def test_boxes_without_area_agree_with_themselves() -> None:
-    flat = RawDetections(np.zeros((2, 4), np.float32), np.array([0.9, 0.8], np.float32), np.array([1, 2]))
-    elsewhere = RawDetections(flat.boxes + 0.1, flat.scores, flat.classes)
+    flat = BoxArrays(np.zeros((2, 4), np.float32), np.array([0.9, 0.8], np.float32), np.array([1, 2]))
+    elsewhere = BoxArrays(flat.boxes + 0.1, flat.scores, flat.classes)
     assert agreement(flat, flat) == 1
     assert agreement(flat, elsewhere) == 0

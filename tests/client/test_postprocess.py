@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,8 @@ from sightline.families import RawDetections, understand
 from sightline.options import DetectOptions
 from sightline.postprocess import select
 from sightline.signatures import Signature, TensorSpec
+from sightline.tensors import Tensors
+from tests.support.typed_tensors import typed
 
 SIZE = ImageSize(200, 100)
 OUTPUTS = {
@@ -23,10 +27,24 @@ LABELS = {1: "BB-8", 2: "R2-D2"}
 
 
 def raw(*scored: tuple[int, float]) -> RawDetections:
-    boxes = np.tile(np.array([0.1, 0.2, 0.3, 0.4], np.float32), (len(scored), 1))
-    return RawDetections(
-        boxes, np.array([s for _, s in scored], np.float32), np.array([c for c, _ in scored], np.int64)
-    )
+    scores = np.array([score for _, score in scored], np.float32).tolist()
+    box = np.array([0.1, 0.2, 0.3, 0.4], np.float32).tolist()
+    return RawDetections([box] * len(scored), scores, [class_id for class_id, _ in scored])
+
+
+def answer_of(arrays: Mapping[str, np.ndarray]) -> Tensors:
+    """As a Serving gives it."""
+    return Tensors({name: typed(array) for name, array in arrays.items()})
+
+
+def zeros(count: int = 1, slots: int = 5) -> dict[str, np.ndarray]:
+    """An answer of the contract with nothing in it."""
+    return {
+        "detection_boxes": np.zeros((count, slots, 4), np.float32),
+        "detection_scores": np.zeros((count, slots), np.float32),
+        "detection_classes": np.zeros((count, slots), np.float32),
+        "num_detections": np.zeros(count, np.float32),
+    }
 
 
 def test_the_contract_is_understood() -> None:
@@ -54,27 +72,54 @@ def test_pictures_become_one_batch_and_slots_past_the_count_are_left_out() -> No
     (batch,) = family.inputs(pictures).values()
     assert batch.shape == (2, 300, 200, 3)
     assert batch[1].min() == 2
-    answer = {
-        "detection_boxes": np.zeros((2, 5, 4), np.float32),
-        "detection_scores": np.tile(np.linspace(1, 0.5, 5, dtype=np.float32), (2, 1)),
-        "detection_classes": np.ones((2, 5), np.float32),
-        "num_detections": np.array([3, 0], np.float32),
+    answer = zeros(count=2) | {
+        "detection_boxes": np.arange(40, dtype=np.float32).reshape(2, 5, 4),
+        "detection_scores": np.arange(10, dtype=np.float32).reshape(2, 5),
+        "detection_classes": np.arange(10, 20, dtype=np.float32).reshape(2, 5),
+        "num_detections": np.array([3, 1], np.float32),
     }
-    first, second = family.read(answer, 2)
-    assert (len(first.boxes), len(first.scores), len(second.boxes)) == (3, 3, 0)
+    first, second = family.read(answer_of(answer), 2)
+    assert first.boxes == [(0, 1, 2, 3), (4, 5, 6, 7), (8, 9, 10, 11)]
+    assert (first.scores, first.classes) == ([0, 1, 2], [10, 11, 12])
+    assert second == ([(20, 21, 22, 23)], [5], [15])
+
+
+@pytest.mark.parametrize(("said", "read"), [(np.nan, 0), (-1, 0), (9, 5), (np.inf, 5), (2.9, 2)])
+def test_a_count_that_cannot_be_gives_no_more_than_there_are_slots(said: float, read: int) -> None:
+    answer = answer_of(zeros() | {"num_detections": np.array([said], np.float32)})
+    (found,) = understand(CONTRACT).read(answer, 1)
+    assert (len(found.boxes), len(found.scores), len(found.classes)) == (read, read, read)
 
 
 @pytest.mark.parametrize("name", DETECTION_OUTPUTS)
 def test_an_answer_without_an_output_is_named(name: str) -> None:
-    answer = {key: np.zeros((1, 5, 4), np.float32) for key in DETECTION_OUTPUTS if key != name}
-    with pytest.raises(ServingError, match=name):
-        understand(CONTRACT).read(answer, 1)
+    answer = {key: array for key, array in zeros().items() if key != name}
+    with pytest.raises(ServingError, match=f"lacks {name}$"):
+        understand(CONTRACT).read(answer_of(answer), 1)
 
 
 def test_an_answer_for_another_number_of_pictures_is_an_error() -> None:
-    answer = {key: np.zeros((1, 5, 4), np.float32) for key in DETECTION_OUTPUTS}
     with pytest.raises(ServingError, match="2 pictures sent"):
-        understand(CONTRACT).read(answer, 2)
+        understand(CONTRACT).read(answer_of(zeros()), 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [("detection_boxes", (1, 5, 3)), ("detection_classes", (1, 4)), ("num_detections", (1, 1))],
+)
+def test_an_answer_whose_shapes_do_not_fit_is_an_error(name: str, shape: tuple[int, ...]) -> None:
+    answer = answer_of(zeros() | {name: np.zeros(shape, np.float32)})
+    with pytest.raises(ServingError, match="do not fit each other"):
+        understand(CONTRACT).read(answer, 1)
+
+
+def test_a_class_that_is_no_number_is_an_error() -> None:
+    said = {
+        "num_detections": np.ones(1, np.float32),
+        "detection_classes": np.full((1, 5), np.nan, np.float32),
+    }
+    with pytest.raises(ServingError, match="no numbers"):
+        understand(CONTRACT).read(answer_of(zeros() | said), 1)
 
 
 def test_the_cards_thresholds_hold_unless_the_caller_gives_one() -> None:

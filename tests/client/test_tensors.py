@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from sightline.errors import ServingError
-from sightline.tensors import _KINDS, to_array, to_proto
+from sightline.tensors import _KINDS, Tensors, to_array, to_proto
 from sightline.wire import serving_pb2 as wire
 
 DTYPES = [dtype for dtype, _ in _KINDS.values()]
@@ -54,6 +54,38 @@ def test_a_typed_field_of_another_length_is_read_as_tensorflow_reads_it(
         to_array(wire.TensorProto(dtype=wire.DT_INT32, tensor_shape=shape, int_val=values)).tolist()
         == expected
     )
+
+
+@pytest.mark.parametrize(
+    "carried",
+    [
+        wire.TensorProto(dtype=wire.DT_FLOAT, float_val=[0.5, 1.5, 2.5, 3.5, 4.5, 5.5]),
+        wire.TensorProto(dtype=wire.DT_FLOAT, float_val=[0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5]),
+        wire.TensorProto(dtype=wire.DT_FLOAT, float_val=[0.5, 1.5]),
+        wire.TensorProto(dtype=wire.DT_FLOAT),
+        wire.TensorProto(dtype=wire.DT_FLOAT, tensor_content=np.arange(6, dtype="<f4").tobytes()),
+        wire.TensorProto(
+            dtype=wire.DT_FLOAT, tensor_content=np.arange(6, dtype="<f4").tobytes(), float_val=[7] * 6
+        ),
+        wire.TensorProto(dtype=wire.DT_INT64, int64_val=[1, 2, 3, 4, 5, 6]),
+        wire.TensorProto(dtype=wire.DT_DOUBLE, double_val=[0.1, 0.2, 0.3, 0.4, 0.5, 0.6]),
+    ],
+)
+def test_some_numbers_of_a_tensor_are_those_of_its_array(carried: wire.TensorProto) -> None:
+    carried.tensor_shape.CopyFrom(to_proto(np.zeros((2, 3))).tensor_shape)
+    tensors = Tensors({"it": carried})
+    assert tensors.shape("it") == (2, 3)
+    for start, stop in ((0, 6), (0, 2), (3, 5), (4, 4)):
+        assert tensors.floats("it", start, stop) == tensors["it"].ravel()[start:stop].tolist()
+
+
+def test_a_tensor_that_is_not_there_is_not_made_up() -> None:
+    response = wire.PredictResponse()
+    tensors = Tensors(response.outputs)
+    for ask in (lambda: tensors["it"], lambda: tensors.shape("it"), lambda: tensors.floats("it", 0, 1)):
+        with pytest.raises(KeyError):
+            ask()
+    assert (len(tensors), list(tensors), "it" in tensors) == (0, [], False)
 
 
 def test_content_of_the_wrong_length_is_named() -> None:

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.families import RawDetections
+from sightline.doctor.box_arrays import BoxArrays
 
 COMPARED_FROM: Final = 0.05  # score; below, a box may come and go with the last digit
 MOST_COMPARED: Final = 20  # boxes of a picture, the best
@@ -15,7 +15,7 @@ SAME_PLACE: Final = 1e-3  # of the picture's side: corners nearer than that are 
 SAME: Final = 0.97  # agreement from which answers are one: other hardware and decoders move boxes a little
 
 
-def agreement(one: RawDetections, other: RawDetections) -> float:
+def agreement(one: BoxArrays, other: BoxArrays) -> float:
     """0 (nothing in common) to 1 (the same boxes): each box's best partner, the worse of both directions.
 
     A partner has the same class; how good it is, is its overlap (IoU) times the likeness of the scores.
@@ -34,14 +34,14 @@ def agreement(one: RawDetections, other: RawDetections) -> float:
     return float(min(forth, back))
 
 
-def comparable(found: RawDetections) -> bool:
+def comparable(found: BoxArrays) -> bool:
     """Whether there is a box to compare."""
     return len(_best(found).scores) > 0
 
 
-def _best(found: RawDetections) -> RawDetections:
+def _best(found: BoxArrays) -> BoxArrays:
     kept = np.flatnonzero(found.scores >= COMPARED_FROM)[:MOST_COMPARED]
-    return RawDetections(found.boxes[kept], found.scores[kept], found.classes[kept])
+    return BoxArrays(found.boxes[kept], found.scores[kept], found.classes[kept])
 
 
 def _iou(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:

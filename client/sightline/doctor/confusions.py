@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.doctor.agreement import SAME, agreement, comparable
+from sightline.doctor.box_arrays import BoxArrays
 from sightline.doctor.golden_pictures import GoldenPicture
 from sightline.doctor.probe import Probe
-from sightline.families import RawDetections
 
 Pixels = NDArray[Any]  # [H, W, 3]
 _HALF: Final = 127.5
@@ -34,13 +34,13 @@ _RANGES: Final[dict[str, Callable[[Pixels], Pixels]]] = {
 }
 
 
-def fit(pictures: Sequence[GoldenPicture], found: Sequence[RawDetections]) -> float:
+def fit(pictures: Sequence[GoldenPicture], found: Sequence[BoxArrays]) -> float:
     """How well answers fit the golden boxes: the mean agreement over pictures with boxes, 0 to 1."""
     pairs = zip(pictures, found, strict=True)
     return float(np.mean([agreement(one.expected, two) for one, two in pairs if comparable(one.expected)]))
 
 
-def name_confusion(probe: Probe, pictures: Sequence[GoldenPicture], found: Sequence[RawDetections]) -> str:
+def name_confusion(probe: Probe, pictures: Sequence[GoldenPicture], found: Sequence[BoxArrays]) -> str:
     """The confusion that explains the answers, as a sentence; empty if none of those known does."""
     for sentence, undone in _readings(found):
         if fit(pictures, undone) >= SAME:
@@ -54,7 +54,7 @@ def name_confusion(probe: Probe, pictures: Sequence[GoldenPicture], found: Seque
     return ""
 
 
-def _readings(found: Sequence[RawDetections]) -> Iterator[tuple[str, list[RawDetections]]]:
+def _readings(found: Sequence[BoxArrays]) -> Iterator[tuple[str, list[BoxArrays]]]:
     """Other ways to read what the model said."""
     yield (
         "the boxes are xmin ymin xmax ymax, and not ymin xmin ymax xmax",
@@ -78,7 +78,7 @@ def _sending(range_: str, order: str) -> Callable[[Pixels], Pixels]:
     return lambda pixels: _RANGES[range_](_ORDER[order](pixels.astype(np.float32)))
 
 
-def _wrong_range(probe: Probe, pictures: Sequence[GoldenPicture], found: Sequence[RawDetections]) -> str:
+def _wrong_range(probe: Probe, pictures: Sequence[GoldenPicture], found: Sequence[BoxArrays]) -> str:
     """Confusions of range inside the graph, which whole numbers can undo roughly at best."""
     plain = [np.full_like(pictures[0].pixels, level) for level in (_GREY, _WHITE)]
     alike = [*found, *probe.alone(plain)]

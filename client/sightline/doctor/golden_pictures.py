@@ -21,10 +21,10 @@ from sightline.contract import (
     OUTPUT_SCORES,
 )
 from sightline.counted import counted
+from sightline.doctor.box_arrays import BoxArrays
 from sightline.doctor.folders import VersionFolder
 from sightline.doctor.results import CheckResult
 from sightline.errors import SightlineError
-from sightline.families import RawDetections
 from sightline.images import decode
 
 GOLDEN: Final = "golden-pictures"
@@ -39,7 +39,7 @@ class GoldenPicture:
 
     name: str  # of the file
     pixels: NDArray[np.uint8]  # [H, W, 3] RGB at input size
-    expected: RawDetections
+    expected: BoxArrays
 
 
 def read_golden(folder: Path) -> list[GoldenPicture]:
@@ -70,7 +70,7 @@ def _picture(folder: Path, item: dict[str, Any]) -> GoldenPicture:
     classes = np.array(item[OUTPUT_CLASSES], np.int64)
     if not len(boxes) == len(scores) == len(classes):
         raise ValueError(f"{name} has {len(boxes)} boxes, {len(scores)} scores and {len(classes)} classes")
-    return GoldenPicture(name, pixels, RawDetections(boxes, scores, classes))
+    return GoldenPicture(name, pixels, BoxArrays(boxes, scores, classes))
 
 
 def check_golden(

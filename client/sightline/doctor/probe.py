@@ -23,7 +23,7 @@ from sightline.contract import (
     SIGNATURE_PIXELS,
     ModelRef,
 )
-from sightline.families import RawDetections
+from sightline.doctor.box_arrays import BoxArrays
 from sightline.signatures import Signature
 from sightline.tf_serving import ServingStub
 
@@ -52,15 +52,14 @@ class Probe:
     def ask(self, pixels: NDArray[Any]) -> Outputs:
         """The detections for [N, H, W, 3] in one request."""
         inputs = {INPUT_IMAGES: pixels.astype(self.dtype)}
-        return self.stub.predict(
-            self.ref, inputs, signature=SIGNATURE_PIXELS, outputs=DETECTION_OUTPUTS
-        ).outputs
+        answer = self.stub.predict(self.ref, inputs, signature=SIGNATURE_PIXELS, outputs=DETECTION_OUTPUTS)
+        return dict(answer.outputs)
 
-    def alone(self, pictures: Sequence[NDArray[Any]]) -> list[RawDetections]:
+    def alone(self, pictures: Sequence[NDArray[Any]]) -> list[BoxArrays]:
         """The boxes for each [H, W, 3], a request each."""
         return [raw(self.ask(picture[np.newaxis]), 0) for picture in pictures]
 
-    def encoded(self, pictures: Sequence[bytes]) -> list[RawDetections]:
+    def encoded(self, pictures: Sequence[bytes]) -> list[BoxArrays]:
         """The boxes for encoded pictures, a request each."""
         found = []
         for picture in pictures:
@@ -78,10 +77,10 @@ class Probe:
         return list(answer.outputs[OUTPUT_CARD].ravel())
 
 
-def raw(outputs: Outputs, row: int) -> RawDetections:
+def raw(outputs: Outputs, row: int) -> BoxArrays:
     """One picture's boxes of an answer."""
     used = int(np.nan_to_num(outputs[OUTPUT_COUNT][row]))
-    return RawDetections(
+    return BoxArrays(
         outputs[OUTPUT_BOXES][row, :used],
         outputs[OUTPUT_SCORES][row, :used],
         outputs[OUTPUT_CLASSES][row, :used].astype(np.int64),

@@ -17,6 +17,7 @@ from sightline.contract import (
 from sightline.counted import counted
 from sightline.doctor.agreement import SAME, agreement, comparable
 from sightline.doctor.answer_values import value_faults
+from sightline.doctor.box_arrays import BoxArrays
 from sightline.doctor.confusions import fit, name_confusion
 from sightline.doctor.exif_pictures import sideways, upright_and_stored
 from sightline.doctor.golden_pictures import GoldenPicture
@@ -24,7 +25,6 @@ from sightline.doctor.probe import Outputs, Probe, raw
 from sightline.doctor.results import CheckResult, Subject
 from sightline.doctor.signature_checks import OUTPUT_RANKS
 from sightline.errors import SightlineError, UnavailableError
-from sightline.families import RawDetections
 from sightline.images import encode_png
 from sightline.tensors import to_array
 from sightline.wire import serving_pb2 as wire
@@ -143,7 +143,7 @@ def _drawn(size: tuple[int, int] | None) -> list[NDArray[np.uint8]]:
 
 
 def _joined(
-    probe: Probe, pictures: Sequence[NDArray[np.uint8]], found: Sequence[RawDetections], about: Subject
+    probe: Probe, pictures: Sequence[NDArray[np.uint8]], found: Sequence[BoxArrays], about: Subject
 ) -> CheckResult:
     """Whether a batch is answered as its pictures are alone, as Serving's batching needs it."""
     if not probe.joins:
@@ -172,7 +172,7 @@ def _joined(
 
 
 def _golden(
-    probe: Probe, known: Known, found: Sequence[RawDetections], faults: Sequence[str], about: Subject
+    probe: Probe, known: Known, found: Sequence[BoxArrays], faults: Sequence[str], about: Subject
 ) -> CheckResult:
     """Whether the boxes are those given at export, and if not, which confusion explains it."""
     if not known.golden:
@@ -192,7 +192,7 @@ def _golden(
 
 
 def _encoded(
-    probe: Probe, pictures: Sequence[NDArray[np.uint8]], found: Sequence[RawDetections], about: Subject
+    probe: Probe, pictures: Sequence[NDArray[np.uint8]], found: Sequence[BoxArrays], about: Subject
 ) -> CheckResult:
     answers = probe.encoded([encode_png(picture) for picture in pictures])
     worst = min(agreement(one, two) for one, two in zip(answers, found, strict=True))

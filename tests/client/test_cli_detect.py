@@ -8,15 +8,17 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import cv2
+import grpc
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from support.fake_serving import FakeServing, fake_serving
+from support.fake_serving import Arrays, FakeServing, FakeVersion, Refusal, droids, fake_serving
 from support.running_gateway import running_gateway
 
 from sightline.cli import main
 from sightline.cli.exits import Exit, exit_code
 from sightline.cli.result_formats import FORMATS
+from sightline.contract import INPUT_IMAGES
 from sightline.errors import every_error
 from sightline.images import encode_jpeg, encode_png
 
@@ -162,6 +164,22 @@ def test_coco_is_one_list(url: str, photos: Path) -> None:
     found = json.loads(result.stdout)
     assert [item["category_id"] for item in found] == [2, 1, 2]
     assert found[0]["bbox"] == [40, 30, 60, 150]
+
+
+def test_of_a_run_that_the_service_ends_the_list_holds_what_was_found(tmp_path: Path) -> None:
+    def answer(inputs: Arrays) -> Arrays:
+        if any(not picture.any() for picture in inputs[INPUT_IMAGES]):
+            raise Refusal(grpc.StatusCode.INTERNAL, "out of luck")
+        return droids(inputs)
+
+    for number in range(8):  # as many as are sent together
+        (tmp_path / f"{number}.png").write_bytes(encode_png(np.full((60, 60, 3), 20, np.uint8)))
+    (tmp_path / "black.png").write_bytes(encode_png(np.zeros((60, 60, 3), np.uint8)))
+    with fake_serving({"droids": {1: FakeVersion(answer=answer)}}) as server:
+        told = ("--serving", server.target, "--model", "droids", "--format", "coco")
+        result = sightline("detect", *told, tmp_path)
+    assert (result.exit_code, "out of luck" in result.stderr) == (Exit.REFUSED, True)
+    assert [Path(item["image_id"]).stem for item in json.loads(result.stdout)] == list("01234567")
 
 
 @pytest.mark.parametrize(

@@ -64,8 +64,21 @@ def test_label_maps_survive_their_file() -> None:
     assert [(item.id, item.name) for item in parsed.item] == list(enumerate(names, 1))
     assert from_pbtxt(text_format.MessageToString(parsed)) == labels  # as protobuf writes it
     assert from_pbtxt('item { name: "n0"\n id: 1 display_name: "person" }').names == ("person",)
-    with pytest.raises(InputError, match="without a gap"):
-        from_pbtxt("item { id: 2 name: 'x' }")
+
+
+def test_ids_that_leave_gaps_are_closed_up() -> None:
+    """As in the API's own mscoco_label_map.pbtxt, which ends with 90 and has 80 classes."""
+    text = "".join(f"item {{ name: '/m/{i}' id: {i} display_name: 'class {i}' }}" for i in (13, 2, 11))
+    labels = from_pbtxt("item { id: 0 name: 'background' }" + text)
+    assert labels.by_id == {1: "class 2", 2: "class 11", 3: "class 13"}
+    assert labels.by_number == {2: "class 2", 11: "class 11", 13: "class 13"}
+    assert labels.also["/m/11"] == "class 11"
+    whole = from_pbtxt("item { id: 1 name: 'x' }")
+    assert whole.by_number == whole.by_id
+    with pytest.raises(InputError, match="count from 1; 0 is 'x'"):
+        from_pbtxt("item { id: 0 name: 'x' } item { id: 1 name: 'y' }")
+    with pytest.raises(InputError, match="at least one class"):
+        from_pbtxt("item { id: 0 name: 'background' }")
 
 
 def test_an_empty_folder_is_named(tmp_path: Path) -> None:

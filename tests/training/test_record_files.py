@@ -124,6 +124,26 @@ def test_numbers_are_those_of_the_folders_own_label_map(tmp_path: Path) -> None:
     assert_same_boxes(read_dataset(tmp_path, learnt), expected, pixels=0.01)
 
 
+def test_numbers_may_be_those_of_a_label_map_with_gaps(tmp_path: Path) -> None:
+    """As the API's own records of COCO have them."""
+    expected = drawn_examples(tmp_path / "pictures", 3)
+    with tf.io.TFRecordWriter(str(tmp_path / "x.record")) as writer:
+        for example in expected.examples:
+            record = tf.train.Example.FromString(to_record(example, expected.labels))
+            del record.features.feature["image/object/class/text"]
+            labels = record.features.feature["image/object/class/label"].int64_list.value
+            labels[:] = [11 * number for number in labels]
+            writer.write(record.SerializeToString())
+    text = to_pbtxt(expected.labels)
+    for number in reversed(expected.labels.by_id):
+        text = text.replace(f"id: {number}\n", f"id: {11 * number}\n")
+    (tmp_path / "label_map.pbtxt").write_text(text)
+    found = read_dataset(tmp_path)
+    assert_same_boxes(found, expected, pixels=0.01)
+    assert found.labels == expected.labels
+    assert any("leave gaps; the model's run from 1 to" in note for note in found.notes)
+
+
 def test_records_whose_flags_differ_in_number_are_left_out(tmp_path: Path) -> None:
     expected = drawn_examples(tmp_path / "pictures", 3)
     _bare_records(tmp_path / "x.record", expected, "image/object/difficult", difficult=[0] * 9)

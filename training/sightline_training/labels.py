@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Final
 
 from sightline.contract import FIRST_CLASS_ID
 from sightline.errors import InputError
 from sightline.label_files import read_label_map
+
+_BACKGROUND: Final = (0, "background")
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,8 @@ class LabelMap:
 
     names: tuple[str, ...]
     also: Mapping[str, str] = field(default_factory=dict, compare=False)  # other name of a class -> its name
+    # number -> name, where the file that the map comes from leaves numbers out; records may hold those
+    numbers: Mapping[int, str] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if not self.names:
@@ -45,6 +50,11 @@ class LabelMap:
     def by_id(self) -> dict[int, str]:
         """Class id -> name, as the model card holds it."""
         return dict(enumerate(self.names, FIRST_CLASS_ID))
+
+    @property
+    def by_number(self) -> Mapping[int, str]:
+        """Class name by the number that the map's own file gives it."""
+        return self.by_id if self.numbers is None else self.numbers
 
     @cached_property
     def _ids(self) -> dict[str, int]:
@@ -92,14 +102,20 @@ def _quoted(name: str) -> str:
 def from_pbtxt(text: str) -> LabelMap:
     """The inverse of `to_pbtxt`; a `display_name` is preferred to a `name`, as the API prefers it.
 
-    Annotations may hold either.
+    Annotations may hold either. Ids that leave a gap, as COCO's own do, are closed up in their order. An
+    item 0 is the API's background, which is no class here.
 
     Raises:
-        InputError: the text is no label map, or its ids leave a gap or come twice.
+        InputError: the text is no label map, or an id comes twice or is 0.
     """
     try:
-        items = read_label_map(text)
+        items = [item for item in read_label_map(text) if (item.number, item.name) != _BACKGROUND]
     except ValueError as fault:
         raise InputError(str(fault)) from None
-    labels = LabelMap.from_ids({item.number: item.label for item in items})
-    return replace(labels, also={item.name: item.label for item in items if item.name != item.label})
+    numbers = {item.number: item.label for item in sorted(items, key=lambda item: item.number)}
+    if min(numbers, default=FIRST_CLASS_ID) < FIRST_CLASS_ID:
+        raise InputError(f"class ids count from {FIRST_CLASS_ID}; 0 is {numbers[0]!r}, and the background's")
+    labels = LabelMap(
+        tuple(numbers.values()), also={item.name: item.label for item in items if item.name != item.label}
+    )
+    return labels if numbers == labels.by_id else replace(labels, numbers=numbers)

@@ -213,7 +213,7 @@ def _named(numbers: Iterable[int], where: str, labels: LabelMap | None) -> list[
     found = list(numbers)
     if found and labels is None:
         raise InputError(f"{where}: its objects have numbers but no names; a {LABEL_MAP} would name them")
-    names = labels.by_id if labels else {}
+    names = labels.by_number if labels else {}
     if unknown := set(found) - names.keys():
         raise InputError(f"{where}: it holds the class {min(unknown)}, which the label map lacks")
     return [names[number] for number in found]

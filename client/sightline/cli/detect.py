@@ -56,11 +56,11 @@ def detect_command(
     """Find the objects in pictures: files, folders of them, or - for standard input."""
     named = list(_named(pictures))
     kept = [found for _, found in named if isinstance(found, Path)]
-    writer = ResultWriter(format_, out, kept)
     drawn = None if draw is None else FolderNames(draw, kept)
     failed = 0
     with (
         closing(connection.open()) as detector,
+        ResultWriter(format_, out, kept) as writer,
         Progress("detect", len(named), "pictures", among_lines=out is None) as progress,
     ):
         sources = ((name, found if isinstance(found, InputError) else _read(found)) for name, found in named)
@@ -82,7 +82,6 @@ def detect_command(
                         failed += 1
                         click.echo(f"{source}: not drawn: {fault.detail}", err=True)
             progress.advance(len(batch))
-    writer.finish()
     raise SystemExit(Exit.SOME_FAILED if failed else Exit.OK)
 
 

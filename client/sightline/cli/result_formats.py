@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Final
 
 import click
@@ -57,7 +58,9 @@ FORMATS: Final = tuple(_FORMATS)
 
 
 class ResultWriter:
-    """Writes results in one format.
+    """Writes results in one format; left, it writes what can only be written once all is known.
+
+    Of a run that the service or the user ends, that is what was found until then.
 
     Args:
         format_: one of FORMATS.
@@ -91,10 +94,16 @@ class ResultWriter:
             line = {"source": told, "error": {**fault.problem(), "detail": detail}}
             sys.stdout.write(orjson.dumps(line).decode() + "\n")
 
-    def finish(self) -> None:
-        """Write what can only be written once all is known."""
-        if self._coco is not None:
+    def __enter__(self) -> ResultWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        ended = kind is None or issubclass(kind, (SightlineError, KeyboardInterrupt))
+        if ended and self._coco is not None:
             sys.stdout.write(orjson.dumps(self._coco).decode() + "\n")
+            sys.stdout.flush()
 
 
 class FolderNames:

@@ -10,6 +10,7 @@ from flask import Flask
 from sightline.detector import Serving
 from sightline_serving.gateway import acquaintance, observe, problems, security
 from sightline_serving.gateway.application import Application
+from sightline_serving.gateway.ending import Ending
 from sightline_serving.gateway.fetching import Fetcher
 from sightline_serving.gateway.gate import Gate
 from sightline_serving.gateway.ledger import Ledger
@@ -31,12 +32,13 @@ from sightline_serving.gateway.settings import Settings
 from sightline_serving.gateway.shadow import Rollout, Shadow
 
 
-def create_app(settings: Settings, detector: Serving | None = None) -> Flask:
+def create_app(settings: Settings, detector: Serving | None = None, *, ending: Ending | None = None) -> Flask:
     """Build the application; call it in the worker, because gRPC channels do not survive a fork.
 
     Args:
         settings: of this gateway.
         detector: what finds the objects; None connects to `settings.serving`.
+        ending: tells when the worker was told to end; None is never told.
     """
     cv2.setNumThreads(1)  # requests are the parallelism; OpenCV's own threads would only contend
     cv2.utils.logging.setLogLevel(
@@ -49,7 +51,7 @@ def create_app(settings: Settings, detector: Serving | None = None) -> Flask:
         from sightline_serving.gateway import tracing
 
         tracing.install(app)
-    parts = assemble(settings, detector)
+    parts = assemble(settings, detector, ending or Ending())
     app.url_map.converters.update({"int": addresses.Version, "default": addresses.Name})
     app.url_map.strict_slashes = app.url_map.merge_slashes = False  # an address is right or not: no redirects
     observe.install(app, parts.ledger)
@@ -61,7 +63,7 @@ def create_app(settings: Settings, detector: Serving | None = None) -> Flask:
     return app
 
 
-def assemble(settings: Settings, detector: Serving | None) -> Parts:
+def assemble(settings: Settings, detector: Serving | None, ending: Ending) -> Parts:
     """The parts that the routes share."""
     metrics = Metrics()
     # Each tells the other, so one is named before it is there.
@@ -88,4 +90,5 @@ def assemble(settings: Settings, detector: Serving | None) -> Parts:
         guard=security.Guard(settings),
         rollout=Rollout(settings.label, settings.canary_label, settings.canary_share),
         shadow=shadow,
+        ending=ending,
     )

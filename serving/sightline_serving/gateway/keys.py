@@ -29,6 +29,7 @@ class ApiKeys:
         self._path = path
         self._lock = threading.Lock()
         self._keys, self._stamp = _read(path), _stamp(path)
+        self._tell()
         self._looked = time.monotonic()
 
     def owner(self, key: str) -> str | None:
@@ -41,6 +42,12 @@ class ApiKeys:
                 found = name
         return found
 
+    def _tell(self) -> None:
+        if self._keys:
+            log.info("%d API keys read", len(self._keys))
+        else:  # which may be meant: all were taken back
+            log.warning("%s holds no API key: whoever has to show one is refused", self._path)
+
     def _look(self) -> None:
         if time.monotonic() - self._looked < LOOK_EVERY or not self._lock.acquire(blocking=False):
             return
@@ -49,7 +56,7 @@ class ApiKeys:
             stamp = _stamp(self._path)
             if stamp != self._stamp:
                 self._keys, self._stamp = _read(self._path), stamp
-                log.info("%d API keys read", len(self._keys))
+                self._tell()
         except (OSError, ValueError) as fault:
             log.error("the API keys stay as they were: %s", fault)
         finally:

@@ -10,6 +10,7 @@ from typing import Final
 from sightline.contract import ModelRef
 from sightline.detector import Serving
 from sightline.errors import ModelNotFoundError
+from sightline_serving.gateway.ending import Ending
 from sightline_serving.gateway.fetching import Fetcher
 from sightline_serving.gateway.gate import Gate
 from sightline_serving.gateway.ledger import Ledger
@@ -38,6 +39,7 @@ class Parts:
     guard: Guard
     rollout: Rollout
     shadow: Shadow | None  # None: nothing is mirrored
+    ending: Ending
 
     def ref(self, model: str | None, version: int | None = None, label: str | None = None) -> ModelRef:
         """The model that a request for boxes names, or the default one; perhaps its canary.

@@ -21,6 +21,7 @@ from granian.server import Server
 from sightline.allocator import keep_large_blocks
 from sightline.grpc_waiting import wait_in_place
 from sightline_serving.gateway import logs
+from sightline_serving.gateway.ending import STOP_TIMEOUT, Ending
 from sightline_serving.gateway.listening import shown
 from sightline_serving.gateway.settings import METRICS_FOLDER_VARIABLE, Settings
 from sightline_serving.scheduling import wake_in_turn
@@ -29,7 +30,6 @@ from sightline_serving.signals import heed_in_any_thread
 log = logging.getLogger("sightline.gateway")
 SPARE_THREADS: Final = 4  # per worker, beyond the requests let in: for refusals, health and metrics
 _ENDING: Final = (signal.SIGTERM, signal.SIGINT)
-STOP_TIMEOUT: Final = 30  # seconds that a worker has to finish what is in flight
 
 
 def serve(settings: Settings) -> None:
@@ -84,12 +84,13 @@ def _work(settings: Settings) -> Flask:
     """In each worker, after the fork."""
     from sightline_serving.gateway.app import create_app
 
-    heed_in_any_thread()
+    ending = Ending()
+    heed_in_any_thread(lambda number: ending.tell() if number in _ENDING else None)
     _silence_codecs()
     keep_large_blocks()
     logs.spare_records()
     logging.config.dictConfig(logs.configuration(settings.log_level))
-    return create_app(settings)
+    return create_app(settings, ending=ending)
 
 
 def _silence_codecs() -> None:

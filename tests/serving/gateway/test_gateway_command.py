@@ -20,7 +20,7 @@ from support.gateways import COMMAND, clean_environment, free_port, running
 from support.pictures import jpeg
 from support.threads import signal_another_thread
 
-from sightline_serving.gateway.server import STOP_TIMEOUT
+from sightline_serving.gateway.ending import STOP_TIMEOUT
 
 
 def value(text: str, name: str) -> float:

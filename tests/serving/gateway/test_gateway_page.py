@@ -17,15 +17,16 @@ from support.fake_serving import FakeServing, FakeVersion
 from support.gateways import running
 from support.videos import write_video
 
+from sightline_serving.gateway.routes.page import SCRIPTS
+
 
 def test_the_page_and_its_files_name_no_other_host(client: FlaskClient) -> None:
     for address in (
         "/",
         "/docs",
-        "/page/sightline.js",
-        "/page/drawing.js",
         "/page/sightline.css",
         "/page/docs.js",
+        *(f"/page/{name}.js" for name in SCRIPTS),
     ):
         response = client.get(address)
         assert response.status_code == 200
@@ -87,6 +88,9 @@ def test_pictures_are_uploaded_filtered_and_told(
         page.get_by_label("BB-8").uncheck()
         assert page.locator("#found tbody tr").count() == 1
         assert "classes=R2-D2" in page.locator("#curl").inner_text()
+        page.get_by_label("R2-D2").uncheck()
+        assert "classes" not in page.locator("#curl").inner_text(), "none at all cannot be asked for"
+        page.get_by_label("R2-D2").check()
         page.get_by_label("BB-8").check()
         assert serving.predicts == asked
 

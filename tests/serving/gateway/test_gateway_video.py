@@ -19,6 +19,10 @@ from support.gateways import running
 from support.video_answers import decoders, lines
 from support.videos import FPS, write_video
 
+from sightline_serving.gateway.app import create_app
+from sightline_serving.gateway.ending import STOP_TIMEOUT, Ending
+from sightline_serving.gateway.settings import Settings
+
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -97,6 +101,40 @@ def test_a_failure_midway_ends_with_an_error_line(
     assert (last["error"]["code"], last["error"]["detail"]) == ("serving_error", "the model broke")
     assert last["error"]["request_id"]
     assert not decoders()
+
+
+def test_a_worker_that_ends_says_so_in_a_film_that_goes_on(serving: FakeServing, video: Path) -> None:
+    ending = Ending(patience=0)
+    app = create_app(Settings(model="droids", serving=serving.target), ending=ending)
+    answer = app.test_client().post("/v1/detectVideo", data=video.read_bytes(), buffered=False)
+    chunks = iter(answer.response)
+    first = [json.loads(line) for line in next(chunks).splitlines()]
+    ending.tell()
+    frames = [*first, *(json.loads(line) for chunk in chunks for line in chunk.splitlines())]
+    answer.close()
+    *frames, last = frames
+    assert [line["frame"] for line in frames] == list(range(len(frames)))
+    assert 1 <= len(frames) < 50
+    assert last["error"]["code"] == "overloaded"
+    assert f"frames from {len(frames)} on were not answered" in last["error"]["detail"]
+    assert not decoders()
+
+
+@pytest.mark.slow
+def test_a_gateway_that_is_stopped_says_so_in_a_film_that_goes_on(serving: FakeServing, video: Path) -> None:
+    serving.behaviour.delay = 5.0  # a batch
+    with running(serving.target, workers=1) as gateway:
+        with httpx.stream(
+            "POST", f"{gateway.url}/v1/detectVideo", content=video.read_bytes(), timeout=60
+        ) as answer:
+            told = answer.iter_lines()
+            found = [json.loads(next(told))]
+            begun = time.monotonic()
+            gateway.process.terminate()
+            found += [json.loads(line) for line in told]
+        assert found[-1]["error"]["code"] == "overloaded"
+        assert 20 < time.monotonic() - begun < STOP_TIMEOUT
+        assert gateway.process.wait(10) == 0
 
 
 def test_damaged_bytes_in_the_middle_never_break_a_line(client: FlaskClient, video: Path) -> None:

@@ -9,6 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
+from sightline.contract import FIRST_CLASS_ID
 from sightline.errors import InputError
 from sightline_training.aliases import with_other_names
 from sightline_training.annotations import coco, voc, yolo
@@ -53,7 +54,17 @@ def read_dataset(folder: Path, labels: LabelMap | None = None) -> Dataset:
     if taken is not None:
         for found in maps.values():
             taken = with_other_names(taken, found)
-    return collect(readings, taken)
+    dataset = collect(readings, taken)
+    return replace(dataset, notes=(*dataset.notes, *_notes_on_gaps(maps, dataset.labels)))
+
+
+def _notes_on_gaps(maps: dict[Path, LabelMap], taken: LabelMap) -> list[str]:
+    """What to say of label maps whose ids are not those that the classes have."""
+    return [
+        f"the ids in {folder / LABEL_MAP} leave gaps; the model's run from {FIRST_CLASS_ID} to {len(taken)}"
+        for folder, labels in maps.items()
+        if labels.numbers is not None
+    ]
 
 
 def _parts(folder: Path) -> list[Path]:

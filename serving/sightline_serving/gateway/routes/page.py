@@ -1,4 +1,4 @@
-"""The page at `/`: shows what the service sees. Three files, no build step, no other hosts."""
+"""The page at `/`: shows what the service sees. A few small files, no build step, no other hosts."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ POLICY: Final = (
     "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+SCRIPTS: Final = ("sightline", "state", "service", "answers", "drawing", "pictures", "camera")
 _FILES: Final = {
     "/": ("index.html", "text/html; charset=utf-8"),
-    "/page/sightline.js": ("sightline.js", "text/javascript; charset=utf-8"),
-    "/page/drawing.js": ("drawing.js", "text/javascript; charset=utf-8"),
     "/page/sightline.css": ("sightline.css", "text/css; charset=utf-8"),
+    **{f"/page/{name}.js": (f"{name}.js", "text/javascript; charset=utf-8") for name in SCRIPTS},
 }
 
 

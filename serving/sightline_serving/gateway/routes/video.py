@@ -15,7 +15,7 @@ import orjson
 from flask import Blueprint, Response, request
 
 from sightline.contract import ModelRef
-from sightline.errors import SightlineError
+from sightline.errors import OverloadedError, SightlineError
 from sightline.frame_result import FrameResult, Tally
 from sightline.options import DetectOptions
 from sightline.pipeline import batched, in_order
@@ -97,6 +97,11 @@ def _lines(
     batches = in_order(work, batched(video.frames(), BATCH), BATCHES_IN_FLIGHT)
     try:
         for records in batches:
+            if parts.ending.over:
+                raise OverloadedError(
+                    f"this gateway is being stopped; frames from {records[0].frame} on were not answered, "
+                    "send the film again"
+                )
             _book(parts.metrics, noted, records)
             for record in records:
                 tally.add(record)

@@ -153,7 +153,7 @@ class ForeignFamily:
 
     def read(self, outputs: Tensors, count: int) -> list[RawDetections]:
         """As `Family.read`."""
-        _check(outputs, self.outputs, count)
+        _shapes(outputs, self.outputs, count)
         arrays = {name: outputs[name] for name in self.outputs}
         return [self._read_one({name: array[i] for name, array in arrays.items()}) for i in range(count)]
 
@@ -251,22 +251,30 @@ def _batch(spec: TensorSpec, resize: Stretch | Fit) -> int | None:
 
 def _slots(outputs: Tensors, count: int) -> int:
     """How many boxes an answer of the contract has room for, for each picture."""
-    _check(outputs, DETECTION_OUTPUTS, count)
-    scores = outputs.shape(OUTPUT_SCORES)
-    wanted = {OUTPUT_BOXES: (*scores, 4), OUTPUT_CLASSES: scores, OUTPUT_COUNT: (count,)}
-    for name, shape in wanted.items():
-        if outputs.shape(name) != shape:
-            shapes = {name: outputs.shape(name) for name in DETECTION_OUTPUTS}
-            raise ServingError(f"the shapes of the model's answer do not fit each other: {shapes}")
+    shapes = _shapes(outputs, DETECTION_OUTPUTS, count)
+    scores = shapes[OUTPUT_SCORES]
+    fitting = {
+        OUTPUT_BOXES: (*scores, 4),
+        OUTPUT_SCORES: scores,
+        OUTPUT_CLASSES: scores,
+        OUTPUT_COUNT: (count,),
+    }
+    if shapes != fitting or len(scores) != 2:
+        raise ServingError(f"the shapes of the model's answer do not fit each other: {shapes}")
     return scores[1]
 
 
-def _check(outputs: Tensors, names: Sequence[str], count: int) -> None:
-    if missing := [name for name in names if name not in outputs]:
-        raise ServingError(f"the model's answer lacks {', '.join(missing)}")
-    batches = {name: next(iter(outputs.shape(name)), None) for name in names}
-    if any(batch != count for batch in batches.values()):
-        raise ServingError(f"{counted(count, 'picture')} sent, and the answer holds {batches}")
+def _shapes(outputs: Tensors, names: Sequence[str], count: int) -> dict[str, tuple[int, ...]]:
+    """The shapes of an answer's outputs, each for as many pictures as were sent."""
+    try:
+        shapes = {name: outputs.shape(name) for name in names}
+    except KeyError:
+        missing = ", ".join(name for name in names if name not in outputs)
+        raise ServingError(f"the model's answer lacks {missing}") from None
+    for shape in shapes.values():
+        if shape[:1] != (count,):
+            raise ServingError(f"{counted(count, 'picture')} sent, and the answer's shapes are {shapes}")
+    return shapes
 
 
 def _whole(classes: Sequence[float]) -> list[int]:

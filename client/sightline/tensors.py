@@ -99,11 +99,12 @@ class Tensors(Mapping[str, NDArray[Any]]):
     """
 
     def __init__(self, protos: Mapping[str, wire.TensorProto]) -> None:
-        self._protos = protos
+        # Protobuf's own map would make what it is asked for and does not have.
+        self._protos = {name: protos[name] for name in protos}
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         """As `to_array`."""
-        return to_array(self._proto(name))
+        return to_array(self._protos[name])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._protos)
@@ -116,7 +117,7 @@ class Tensors(Mapping[str, NDArray[Any]]):
 
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape of one, as its message tells it."""
-        return _shape(self._proto(name))
+        return _shape(self._protos[name])
 
     def floats(self, name: str, start: int, stop: int) -> list[float]:
         """Some of one's numbers, in the order of its elements, as plain ones.
@@ -126,17 +127,12 @@ class Tensors(Mapping[str, NDArray[Any]]):
         Raises:
             ServingError: as `to_array`.
         """
-        proto = self._proto(name)
+        proto = self._protos[name]
         values = proto.float_val
         if len(values) >= stop and proto.dtype == wire.DT_FLOAT and not proto.tensor_content:
             return list(values[start:stop])
         found: list[float] = to_array(proto).ravel()[start:stop].tolist()
         return found
-
-    def _proto(self, name: str) -> wire.TensorProto:
-        if name not in self._protos:  # protobuf's own map would make one
-            raise KeyError(name)
-        return self._protos[name]
 
 
 def _shape(proto: wire.TensorProto) -> tuple[int, ...]:

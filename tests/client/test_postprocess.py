@@ -113,6 +113,13 @@ def test_an_answer_whose_shapes_do_not_fit_is_an_error(name: str, shape: tuple[i
         understand(CONTRACT).read(answer, 1)
 
 
+def test_scores_without_slots_are_an_error() -> None:
+    flat = {"detection_boxes": (1, 4), "detection_scores": (1,), "detection_classes": (1,)}
+    answer = zeros() | {name: np.zeros(shape, np.float32) for name, shape in flat.items()}
+    with pytest.raises(ServingError, match="do not fit each other"):
+        understand(CONTRACT).read(answer_of(answer), 1)
+
+
 def test_a_class_that_is_no_number_is_an_error() -> None:
     said = {
         "num_detections": np.ones(1, np.float32),

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast
 import flask
 from flask.globals import request_ctx
 from werkzeug.exceptions import HTTPException
-from werkzeug.http import parse_options_header
 from werkzeug.routing import MapAdapter, Rule
 from werkzeug.wsgi import get_content_length, get_path_info
 
 from sightline_serving.gateway.forms import FormReader
+from sightline_serving.gateway.header_values import content_type
 from sightline_serving.gateway.observe import NOTED, Noted
 
 if TYPE_CHECKING:
@@ -36,11 +36,17 @@ class Request(flask.Request):
 
     form_data_parser_class = FormReader
     max_form_memory_size = None  # the body's limit is the limit
+    max_form_parts = 1000  # Flask's own number, without asking its configuration at each form
 
     @property
     def mimetype(self) -> str:
         """The media type of the body, in small letters and without parameters."""
-        return _media_type(self.environ.get("CONTENT_TYPE", ""))
+        return content_type(self.environ.get("CONTENT_TYPE", ""))[0]
+
+    @property
+    def mimetype_params(self) -> dict[str, str]:
+        """The parameters of the media type, such as a form's boundary."""
+        return content_type(self.environ.get("CONTENT_TYPE", ""))[1]
 
     @property
     def content_length(self) -> int | None:
@@ -52,11 +58,6 @@ class Request(flask.Request):
         """What is noted of it, for its line in the log and the metrics."""
         noted: Noted = self.environ[NOTED]
         return noted
-
-
-@lru_cache(maxsize=256)  # nearly all callers send the same few
-def _media_type(header: str) -> str:
-    return parse_options_header(header)[0].lower()
 
 
 class Response(flask.Response):

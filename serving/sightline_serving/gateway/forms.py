@@ -14,9 +14,9 @@ from typing import IO, Any, Final
 from multipart import MultipartError, ParserError, PushMultipartParser
 from werkzeug.datastructures import FileStorage, MultiDict
 from werkzeug.formparser import FormDataParser
-from werkzeug.http import parse_options_header
 
 from sightline.errors import InputError
+from sightline_serving.gateway.header_values import FORM_TYPE, part_names
 
 LARGEST: Final = 8 * 2**20  # bytes of a form that is read at once; werkzeug writes larger ones to disk
 Parsed = tuple[IO[bytes], MultiDict[str, str], MultiDict[str, FileStorage]]
@@ -41,7 +41,7 @@ class FormReader(FormDataParser):
         Raises:
             InputError: a part has no name.
         """
-        if mimetype != "multipart/form-data" or content_length is None or content_length > LARGEST:
+        if mimetype != FORM_TYPE or content_length is None or content_length > LARGEST:
             return _named(super().parse(stream, mimetype, content_length, options))
         # In one piece, and then what did not come with it: read to its end it would be copied twice more.
         body = stream.read(content_length) + stream.read()
@@ -55,8 +55,7 @@ class FormReader(FormDataParser):
         files: MultiDict[str, FileStorage] = MultiDict()
         with PushMultipartParser(boundary, max_segment_count=self.max_form_parts or len(body)) as parser:
             for part, content in _parts(parser.parse(body)):
-                _, told = parse_options_header(part["Content-Disposition"])
-                name, filename = told.get("name"), told.get("filename")
+                name, filename = part_names(part["Content-Disposition"])
                 if name is None or content.startswith(f"--{boundary}".encode()):
                     raise ParserError("a part has no name, or shares its line break with the next")
                 if filename is None:

@@ -6,6 +6,7 @@ import base64
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -16,6 +17,8 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from sightline.errors import InputError, InvalidOptionError, MediaTypeError, NoImageError
 from sightline.options import DetectOptions
 from sightline_serving.gateway.asked_options import picture_options
+from sightline_serving.gateway.forms import LARGEST
+from sightline_serving.gateway.header_values import FORM_TYPE
 
 PICTURE_FIELD: Final = "image"  # of a form, and of a JSON body
 ADDRESS_FIELD: Final = "url"  # of a JSON body: where the picture is to be fetched from
@@ -67,13 +70,13 @@ def read_detect(request: Request, limits: Limits, fetch: Callable[[str], bytes])
     broken: Mapping[int, InputError] = {}
     if kind in RAW or kind.startswith("image/"):
         images, names, several = [read_body(request)], [UNNAMED], False
-        values: Mapping[str, Any] = once(request.args) if request.query_string else {}
-    elif kind == "multipart/form-data":
+        values: Mapping[str, Any] = _query(request)
+    elif kind == FORM_TYPE:
         images, names = _from_form(request)
-        several, values = len(images) > 1, together(once(request.args), once(request.form))
+        several, values = len(images) > 1, together(_query(request), once(request.form))
     elif kind == "application/json":
         images, broken, fields = _from_json(read_body(request), fetch, limits.images)
-        several, values = PICTURES_FIELD in fields, together(once(request.args), fields)
+        several, values = PICTURES_FIELD in fields, together(_query(request), fields)
         names = [UNNAMED] * len(images)
         # Null is how some callers write what they leave out.
         values = {name: value for name, value in values.items() if name not in SOURCES and value is not None}
@@ -102,6 +105,10 @@ def refuse_coding(request: Request) -> None:
     coding = request.environ.get("HTTP_CONTENT_ENCODING", "")
     if coding and coding.strip().lower() != "identity":
         raise MediaTypeError(f"a body with Content-Encoding {coding[:40]} is not taken; send it as it is")
+
+
+def _query(request: Request) -> dict[str, str]:
+    return once(request.args) if request.query_string else {}
 
 
 def once(values: MultiDict[str, str]) -> dict[str, str]:
@@ -150,6 +157,8 @@ def read_body(request: Request) -> bytes:
 
 
 def _from_form(request: Request) -> tuple[list[bytes], list[str]]:
+    if (request.content_length or sys.maxsize) <= LARGEST:
+        request.stream = BytesIO(read_body(request))  # by werkzeug's stream it would be copied twice more
     strange = sorted(set(request.files) - {PICTURE_FIELD})
     if strange:
         raise NoImageError(
@@ -163,7 +172,10 @@ def _from_form(request: Request) -> tuple[list[bytes], list[str]]:
 
 def _plain_name(name: str | None) -> str:
     """A file's name as it may stand in any answer: XML holds no control characters."""
-    return "".join(letter if letter.isprintable() else "_" for letter in (name or UNNAMED)[:LONGEST_NAME])
+    told = (name or UNNAMED)[:LONGEST_NAME]
+    if told.isprintable():
+        return told
+    return "".join(letter if letter.isprintable() else "_" for letter in told)
 
 
 def read_json(body: bytes, taken: str = TAKEN) -> dict[str, Any]:

@@ -12,10 +12,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
+from werkzeug.http import parse_options_header
 from werkzeug.wsgi import LimitedStream
 
 from sightline.errors import InputError
+from sightline_serving.gateway import header_values
 from sightline_serving.gateway.forms import LARGEST, FormReader
+from sightline_serving.gateway.header_values import content_type, part_names
 
 BOUNDARY: Final = "X--x"
 KIND: Final = "multipart/form-data"
@@ -102,6 +105,39 @@ def test_damaged_forms_are_read_as_werkzeug_reads_them(data: Any) -> None:
                 form[at] = data.draw(st.sampled_from(b'-X"; :x=\x00\xff'))
         form = form[: data.draw(st.integers(0, len(form)))] if data.draw(st.booleans()) else form
     assert read(FormReader, bytes(form)) == read(FormDataParser, bytes(form))
+
+
+_LETTERS = st.text(st.sampled_from("aB1-_.+' ;=\"\\%*,/ü\t"), max_size=12)
+
+
+@settings(max_examples=500)
+@given(st.one_of(_LETTERS, _LETTERS.map("multipart/form-data; boundary={}".format), st.text(max_size=20)))
+def test_media_types_are_read_as_werkzeug_reads_them(header: str) -> None:
+    kind, parameters = parse_options_header(header)
+    assert content_type(header) == (kind.lower(), parameters)
+
+
+@settings(max_examples=500)
+@given(
+    st.one_of(
+        _LETTERS,
+        _LETTERS.map('form-data; name="{}"'.format),
+        st.builds('form-data; name="{}"; filename="{}"'.format, _LETTERS, _LETTERS),
+        st.builds('form-data; name="{}"; filename={}'.format, _LETTERS, _LETTERS),
+    )
+)
+def test_parts_names_are_read_as_werkzeug_reads_them(header: str) -> None:
+    _, told = parse_options_header(header)
+    assert part_names(header) == (told.get("name"), told.get("filename"))
+
+
+def test_the_usual_headers_are_not_read_letter_by_letter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(header_values, "parse_options_header", lambda _: pytest.fail("werkzeug's was asked"))
+    for boundary in ("------------------------9f0c", "----WebKitFormBoundary7MA4YWxkTrZu0gW", "d41d8cd98f"):
+        told = content_type(f"multipart/form-data; boundary={boundary}")
+        assert told == ("multipart/form-data", {"boundary": boundary})
+    assert part_names('form-data; name="image"; filename="my dog.jpg"') == ("image", "my dog.jpg")
+    assert part_names('form-data; name="threshold"') == ("threshold", None)
 
 
 def test_too_many_parts_are_refused() -> None:

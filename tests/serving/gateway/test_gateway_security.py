@@ -94,6 +94,13 @@ def test_a_wrong_line_is_named_by_number_and_not_by_text(tmp_path: Path, text: s
     assert KEY not in str(caught.value)
 
 
+def test_a_file_without_a_key_is_told_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "keys"
+    file.write_text("# all were taken back\n")
+    assert ApiKeys(file).owner(KEY) is None
+    assert f"{file} holds no API key" in caplog.text
+
+
 def test_rates_are_held_for_each_key(
     guarded: FlaskClient, serving: FakeServing, make_client: Any, tmp_path: Path
 ) -> None:

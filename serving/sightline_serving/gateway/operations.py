@@ -165,6 +165,11 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "documentation.script": _file("The script of /docs", "text/javascript"),
     "page.index_html": _file("The page that shows what the service sees", "text/html"),
     "page.sightline_js": _file("Its script", "text/javascript"),
+    "page.state_js": _file("Its script, what it is at", "text/javascript"),
+    "page.service_js": _file("Its script, how the service is asked", "text/javascript"),
+    "page.answers_js": _file("Its script, what was found", "text/javascript"),
     "page.drawing_js": _file("Its script, how boxes are drawn", "text/javascript"),
+    "page.pictures_js": _file("Its script, pictures and videos", "text/javascript"),
+    "page.camera_js": _file("Its script, the camera", "text/javascript"),
     "page.sightline_css": _file("Its looks, and those of /docs", "text/css"),
 }
